@@ -1,0 +1,76 @@
+// A blocking HTTP/1.1 server: one thread per connection, Beast for headers, bodies read straight into
+// the handler's memory. Bounds: header size, body size (by the handler, before anything is
+// allocated), idle and progress timeouts, number of connections.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/result.h"
+
+namespace elephas {
+
+// A request whose header has arrived. The body, if any, is still on the socket.
+class HttpRequest {
+ public:
+  virtual ~HttpRequest() = default;
+  [[nodiscard]] virtual std::string_view method() const = 0;
+  [[nodiscard]] virtual std::string_view path() const = 0;  // percent-decoded, without the query
+  // Percent-decoded value; nullopt when absent.
+  [[nodiscard]] virtual std::optional<std::string> query(std::string_view name) const = 0;
+  // Names of all query parameters, in order.
+  [[nodiscard]] virtual std::vector<std::string> query_names() const = 0;
+  [[nodiscard]] virtual std::optional<std::string_view> header(std::string_view name) const = 0;
+  [[nodiscard]] virtual std::uint64_t content_length() const = 0;  // 0 when there is no body
+  // Reads exactly bytes.size() more of the body. kInvalid past its end or when the peer closed early
+  // (truncated), kTimeout without progress.
+  virtual Status ReadBody(std::span<std::byte> bytes) = 0;
+};
+
+struct HttpReply {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  // Sent after `body` without copying; `keep_alive` owns the memory until it is sent.
+  std::vector<std::span<const std::byte>> tail;
+  std::shared_ptr<const void> keep_alive;
+};
+
+class HttpServer {
+ public:
+  struct Options {
+    std::string address = "0.0.0.0";
+    std::uint16_t port = 0;  // 0: any free one
+    std::size_t max_connections = 4096;
+    std::size_t max_header_bytes = 16384;
+    std::chrono::milliseconds idle_timeout{120000};     // between requests
+    std::chrono::milliseconds progress_timeout{30000};  // within one
+  };
+  // Called on the connection's thread; must not throw. What it leaves unread of a small body is
+  // drained, of a large one the connection is closed after the reply.
+  using Handler = std::function<HttpReply(HttpRequest&)>;
+
+  // kUnavailable "port 4000 is in use" and the like.
+  static Result<std::unique_ptr<HttpServer>> Start(Options options, Handler handler);
+  ~HttpServer();  // stops
+  [[nodiscard]] std::uint16_t port() const;
+  // Stops accepting, breaks idle connections, waits for handlers that run (up to `grace`).
+  void Stop(std::chrono::milliseconds grace);
+
+ private:
+  struct Impl;
+  explicit HttpServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace elephas

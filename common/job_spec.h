@@ -1,0 +1,133 @@
+// The ElephasJob as the programs use it: parsed, checked and with every default filled in.
+//
+// One parser serves the command line, the parameter server, the worker and the operator, so the
+// verdict on a manifest is the same everywhere.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/result.h"
+
+namespace elephas {
+
+enum class TaskKind : std::uint8_t { kTrain, kEvaluate, kPredict };
+enum class Mode : std::uint8_t { kSynchronous, kAsynchronous, kHogwild };
+enum class Frequency : std::uint8_t { kBatch, kEpoch, kFit };
+enum class Device : std::uint8_t { kAuto, kCpu, kCuda };
+enum class Transport : std::uint8_t { kAuto, kRest, kNccl };
+enum class OnNan : std::uint8_t { kFail, kContinue };
+
+// The manifest's own words ("train", "asynchronous", …).
+std::string_view Word(TaskKind value);
+std::string_view Word(Mode value);
+std::string_view Word(Frequency value);
+std::string_view Word(Device value);
+std::string_view Word(Transport value);
+
+struct JobSpec {
+  std::string name;
+  std::string name_space;  // metadata.namespace; empty when left out
+  TaskKind task = TaskKind::kTrain;
+  Mode mode = Mode::kAsynchronous;
+  Frequency frequency = Frequency::kEpoch;
+
+  struct Model {  // exactly one of uri, inline_config, config_map is set
+    std::optional<std::string> uri;
+    std::optional<nlohmann::json> inline_config;  // what keras' model.to_json() prints
+    struct ConfigMapKey {
+      std::string name, key;
+    };
+    std::optional<ConfigMapKey> config_map;
+    std::optional<std::string> weights_uri;
+  } model;
+
+  // spec.compile verbatim, in Keras' words; null when left out.
+  nlohmann::json compile;
+
+  struct Fit {
+    std::int64_t epochs = 1;
+    std::int64_t batch_size = 32;
+    double validation_split = 0.0;
+    bool shuffle = true;
+    std::optional<std::uint64_t> seed;
+    OnNan on_nan = OnNan::kFail;
+  } fit;
+
+  struct Data {
+    std::string uri;
+    // null, a list of names, or a map from model input (output) name to array name.
+    nlohmann::json features, labels;
+    std::int64_t partitions = 0;  // filled in: 4 x workers.replicas when left out
+  } data;
+
+  struct Workers {
+    std::int64_t replicas = 1;
+    Device device = Device::kAuto;
+    std::int64_t threads = 1;
+    nlohmann::json pod_template;  // null when left out
+  } workers;
+
+  struct ParameterServers {
+    std::int64_t replicas = 1;
+    std::optional<std::int64_t> port;  // left out: 4000 on a cluster, any free port locally
+    nlohmann::json pod_template;
+  } parameter_servers;
+
+  Transport transport = Transport::kAuto;
+
+  struct Checkpoint {
+    std::string uri;
+    std::int64_t every_epochs = 1;
+    std::int64_t keep = 3;
+  };
+  std::optional<Checkpoint> checkpoint;
+
+  std::string output_uri;
+
+  struct RunPolicy {
+    bool suspend = false;
+    std::int64_t backoff_limit = 6;
+    std::optional<std::int64_t> active_deadline_seconds;
+    std::optional<std::int64_t> ttl_seconds_after_finished;
+    std::string clean_pod_policy = "Running";
+  } run_policy;
+};
+
+// One thing that is wrong with a manifest.
+struct ManifestProblem {
+  std::string file;     // as given by the caller
+  int line = 0;         // from 1; 0 when the text has no such place
+  std::string path;     // "spec.fit.epochs"
+  std::string message;  // what is wrong and what would be right
+};
+// "job.yaml:12: spec.fit.epochs: must be at least 1"
+std::string ToString(const ManifestProblem& problem);
+
+struct ParsedManifest {
+  JobSpec spec;                           // meaningful only when `problems` is empty
+  nlohmann::json document;                // the manifest as JSON with overrides and defaults applied
+  std::vector<ManifestProblem> problems;  // every problem found, in file order
+};
+
+struct ManifestOverride {
+  std::string path;   // "spec.fit.epochs"
+  std::string value;  // YAML text: "3", "[a, b]", "true"
+};
+// Splits "spec.fit.epochs=3". kInvalid without '=' or with an empty path.
+Result<ManifestOverride> ParseOverride(std::string_view text);
+
+// Parses YAML or JSON text (one document). Never throws; everything wrong is in `problems`.
+ParsedManifest ParseManifest(std::string_view text, std::string_view file,
+                             const std::vector<ManifestOverride>& overrides = {});
+
+// The path that a URI of the manifest means: `uri` itself when absolute or with scheme file://,
+// else below `base`. kInvalid for a scheme that is not known.
+Result<std::string> ResolveUri(std::string_view uri, std::string_view base);
+
+}  // namespace elephas

@@ -1,0 +1,82 @@
+// What workers and parameter servers say to each other, as plain structs with their JSON. The HTTP
+// side (paths, status codes) is docs/openapi.yaml.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/named_type.h"
+#include "common/partitioning.h"
+#include "common/result.h"
+
+namespace elephas {
+
+enum class WorkKind : std::uint8_t {
+  kTrain,     // (epoch, partition)
+  kValidate,  // evaluate (epoch, partition) over the validation rows
+  kEvaluate,  // (partition)
+  kPredict,   // (partition)
+  kFinalize,  // write the outputs
+};
+std::string_view Word(WorkKind kind);  // "train", "validate", "evaluate", "predict", "finalize"
+Result<WorkKind> WorkKindFromWord(std::string_view word);
+
+struct TaskId {
+  WorkKind kind = WorkKind::kTrain;
+  Epoch epoch;          // 0 for tasks that have none, and for frequency `fit`
+  Partition partition;  // 0 for finalize
+  friend auto operator<=>(const TaskId&, const TaskId&) = default;
+};
+std::string ToString(const TaskId& task);  // "train epoch 3 partition 5"
+
+// An additive metric state: `values` of all batches are summed element by element. Kind "mean" has
+// {sum, count}; further kinds define their own vectors. The value is computed from the total only.
+struct MetricState {
+  std::string kind = "mean";
+  std::vector<double> values;
+  friend bool operator==(const MetricState&, const MetricState&) = default;
+};
+using MetricSums = std::map<std::string, MetricState>;
+// total += part, by name. kConflict when a name's kind or length differ.
+Status AddMetrics(MetricSums& total, const MetricSums& part);
+// The value of one metric; NaN for an empty mean. kInvalid for an unknown kind.
+Result<double> MetricValue(const MetricState& state);
+nlohmann::json ToJson(const MetricSums& metrics);
+Result<MetricSums> MetricSumsFromJson(const nlohmann::json& json);
+
+// The right to do `batches` of `task`.
+struct Lease {
+  LeaseId id;
+  Incarnation incarnation;
+  TaskId task;
+  Range batches;      // what is left of it; for frequency `fit`, batches counted through all epochs
+  Range rows;         // the task's rows in the dataset
+  Version version;    // synchronous and evaluation: pull exactly this version
+  double expires_in_seconds = 0;  // unless renewed by traffic or heartbeats
+};
+nlohmann::json ToJson(const Lease& lease);
+Result<Lease> LeaseFromJson(const nlohmann::json& json);
+
+// What precedes the numbers of an update: `__metadata__["update"]` of the pushed safetensors body.
+struct UpdateHeader {
+  Incarnation incarnation;
+  LeaseId lease;
+  TaskId task;
+  Range batches;
+  Version base;               // version that was pulled; staleness = version when applied - base
+  std::int64_t examples = 0;  // rows in `batches`; the weight of a synchronous contribution
+  std::int64_t steps = 0;     // optimizer steps in it
+  // One entry per epoch covered: one, but for frequency `fit`.
+  std::vector<MetricSums> metrics;
+};
+nlohmann::json ToJson(const UpdateHeader& header);
+Result<UpdateHeader> UpdateHeaderFromJson(const nlohmann::json& json);
+
+enum class UpdateOutcome : std::uint8_t { kApplied, kDuplicate };
+std::string_view Word(UpdateOutcome outcome);
+
+}  // namespace elephas

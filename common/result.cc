@@ -1,0 +1,19 @@
+#include "common/result.h"
+
+namespace elephas {
+
+std::string_view CodeName(Code code) {
+  switch (code) {
+    case Code::kOk: return "ok";
+    case Code::kInvalid: return "invalid";
+    case Code::kNotFound: return "not_found";
+    case Code::kConflict: return "conflict";
+    case Code::kUnauthorized: return "unauthorized";
+    case Code::kUnavailable: return "unavailable";
+    case Code::kTimeout: return "timeout";
+    case Code::kInternal: return "internal";
+  }
+  return "unknown";
+}
+
+}  // namespace elephas

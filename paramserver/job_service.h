@@ -1,0 +1,157 @@
+// One job on one parameter server: store, ledger and, on server 0, the coordinator, behind one
+// thread-safe interface. No sockets; time comes from a Clock. `RestHandler` is its HTTP edge.
+//
+// Errors every call may give: kUnavailable while servers are still agreeing on an incarnation.
+// Calls that name an incarnation give kConflict when it is not the current one (the REST reply then
+// carries "incarnation").
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/job_spec.h"
+#include "common/model_layout.h"
+#include "common/protocol.h"
+#include "common/result.h"
+
+namespace elephas {
+
+// Recycled, 64-byte aligned float vector; returns to its pool when the last owner lets go.
+class FloatBuffer {
+ public:
+  [[nodiscard]] virtual std::span<float> floats() = 0;
+  [[nodiscard]] virtual std::span<const float> floats() const = 0;
+  virtual ~FloatBuffer() = default;
+};
+
+struct JobServiceOptions {
+  std::string uid;  // the run's identity: checkpoints of another uid are not continued
+  std::int64_t server_index = 0;
+  std::string checkpoint_folder;  // empty: no checkpoints
+  std::chrono::milliseconds lease_duration{15000};
+  std::int64_t max_parameters = std::int64_t{1} << 34;  // elements a layout may ask for
+};
+
+struct Snapshot {
+  Version version;
+  Incarnation incarnation;
+  std::int64_t iterations = 0;  // optimizer steps done (synchronous)
+  // Parameters of this server's range, then slot after slot where they were asked for.
+  std::shared_ptr<const FloatBuffer> parameters;
+  std::vector<std::shared_ptr<const FloatBuffer>> slots;
+};
+
+struct JoinReply {
+  std::string worker;  // the name under which it is known from now on
+  Incarnation incarnation;
+  bool initialised = false;  // false: PUT /v1/layout and /v1/parameters first
+  std::uint64_t seed = 0;    // the job's seed, drawn once when the manifest gives none
+  std::vector<std::string> servers;  // base URLs of all parameter servers, by index
+  std::chrono::milliseconds lease_duration{};
+};
+
+// Either a lease, or why there is none.
+struct LeaseReply {
+  enum class State : std::uint8_t { kLeased, kWait, kSucceeded, kFailed } state = State::kWait;
+  std::optional<Lease> lease;
+  std::string message;  // kFailed: the reason
+};
+
+struct UpdateReply {
+  UpdateOutcome outcome = UpdateOutcome::kApplied;
+  Version version;
+};
+
+class JobService {
+ public:
+  // Loads the newest checkpoint of this uid where there is one. kInternal when the folder cannot be
+  // used. `clock` must outlive the service.
+  static Result<std::unique_ptr<JobService>> Create(JobSpec spec, JobServiceOptions options,
+                                                    const Clock& clock);
+  virtual ~JobService() = default;
+
+  [[nodiscard]] virtual const JobSpec& spec() const = 0;
+
+  // --- workers (server 0) ---
+  // A second join under a name voids the leases of the first: the process was started again.
+  virtual Result<JoinReply> Join(const std::string& name) = 0;
+  // Renews all leases of the worker. kNotFound: join again.
+  virtual Status Heartbeat(const std::string& worker, Incarnation incarnation) = 0;
+  // Gives its leases back at once.
+  virtual Status Leave(const std::string& worker) = 0;
+  // A failure that no retry mends (bad data, unknown layer, NaN loss): the job fails with it.
+  virtual Status Fail(const std::string& worker, const std::string& reason,
+                      const std::string& message) = 0;
+
+  // --- initialisation (every server) ---
+  // Accepts the first layout; an equal one later is fine, a different one is kConflict naming what
+  // differs.
+  virtual Status SetLayout(Incarnation incarnation, const ModelLayout& layout) = 0;
+  // Elements that PUT parameters must carry: this server's range; kConflict before SetLayout.
+  virtual Result<Range> ParameterRange() const = 0;
+  virtual Result<Range> SlotRange() const = 0;
+  virtual Result<std::shared_ptr<FloatBuffer>> AcquireBuffer(std::int64_t elements) = 0;
+  // `slots` may be empty: initial values. A repeat is ignored.
+  virtual Status SetParameters(Incarnation incarnation, std::shared_ptr<FloatBuffer> parameters,
+                               std::vector<std::shared_ptr<FloatBuffer>> slots,
+                               std::int64_t iterations) = 0;
+
+  // --- work (server 0) ---
+  // Blocks up to `wait` for a task. `prefetch`: only when no idle worker could take it.
+  virtual Result<LeaseReply> AcquireLease(const std::string& worker, Incarnation incarnation,
+                                          std::chrono::milliseconds wait, bool prefetch) = 0;
+  // For tasks without updates (validate, evaluate, predict, finalize). A repeat is kDuplicate.
+  virtual Result<UpdateOutcome> FinishTask(LeaseId lease, Incarnation incarnation,
+                                           const TaskId& task, std::int64_t examples,
+                                           const MetricSums& metrics) = 0;
+
+  // --- parameters (every server) ---
+  // Waits up to `wait` until the version is at least `minimum`; kTimeout otherwise.
+  virtual Result<Snapshot> Pull(Incarnation incarnation, Version minimum, bool with_slots,
+                                std::chrono::milliseconds wait) = 0;
+  // Looks at an update before its body is read. kDuplicate: answer so, the body changes nothing.
+  // kConflict: the message says why (lost lease, wrong range); kInvalid: it can never be right.
+  virtual Result<UpdateOutcome> AdmitUpdate(const UpdateHeader& header) const = 0;
+  // Applies it, or finds that it was applied. `delta` has ParameterRange().size() elements (gradient
+  // over the trainable part and delta over the rest for synchronous batch); `slots` only for
+  // synchronous epoch and fit. kInvalid for a NaN or infinity unless fit.onNaN is continue.
+  virtual Result<UpdateReply> ApplyUpdate(const UpdateHeader& header,
+                                          std::shared_ptr<FloatBuffer> delta,
+                                          std::vector<std::shared_ptr<FloatBuffer>> slots) = 0;
+
+  // --- several servers ---
+  // Server 0 learns of server `index`; `boot` changes with every process start, `incarnation` is the
+  // one that server has taken up, `cuts` are its whole checkpoints. The reply tells what to restore.
+  struct PeerReply {
+    Incarnation incarnation;  // 0: not decided yet, ask again
+    std::int64_t cut = 0;     // 0: start empty
+    std::uint64_t seed = 0;
+  };
+  virtual Result<PeerReply> RegisterPeer(std::int64_t index, const std::string& boot,
+                                         const std::string& url, Incarnation incarnation,
+                                         const std::vector<std::int64_t>& cuts) = 0;
+  // On servers 1..n-1: what to tell server 0, and what to do with its answer.
+  [[nodiscard]] virtual std::vector<std::int64_t> Cuts() const = 0;
+  [[nodiscard]] virtual Incarnation CurrentIncarnation() const = 0;
+  virtual Status Restore(const PeerReply& peer) = 0;
+  // Server 0: its own base URL, told once the port is known.
+  virtual void SetOwnUrl(const std::string& url) = 0;
+
+  // --- watching ---
+  [[nodiscard]] virtual bool Ready() const = 0;
+  [[nodiscard]] virtual nlohmann::json StatusJson() const = 0;   // docs/openapi.yaml, /v1/status
+  [[nodiscard]] virtual nlohmann::json HistoryJson() const = 0;  // what history.json holds
+  // Null before initialisation.
+  [[nodiscard]] virtual std::shared_ptr<const ModelLayout> Layout() const = 0;
+  // Wakes every waiting call, which then answers kUnavailable; writes the last checkpoint down.
+  virtual void Shutdown() = 0;
+};
+
+}  // namespace elephas

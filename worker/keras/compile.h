@@ -1,0 +1,42 @@
+// Losses and metrics as keras.Model.compile takes them.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "common/protocol.h"
+#include "common/result.h"
+#include "worker/keras/model.h"
+
+namespace elephas::keras {
+
+// One batch's labels in output order, batch first; sample weights are empty or one per output, [batch].
+struct Targets {
+  std::vector<at::Tensor> labels;
+  std::vector<at::Tensor> sample_weights;
+};
+
+class CompiledLoss {
+ public:
+  // `compile` in Keras' words: loss, loss_weights, metrics, weighted_metrics; each a string, config,
+  // list or dict by output name. kInvalid names what is unknown. A loss is needed to train.
+  // "accuracy" is resolved by the output's shape and the loss as Keras does.
+  static Result<std::unique_ptr<CompiledLoss>> FromConfig(const nlohmann::json& compile,
+                                                          const Model& model);
+  virtual ~CompiledLoss() = default;
+
+  // Scalar loss of one batch, regularization included, for backward(). Keras' reduction
+  // sum_over_batch_size. Also adds the batch to `sums` under Keras' names ("loss", "accuracy",
+  // "dense_1_loss", …), as sums over the batch that are exact to add over batches and partitions.
+  virtual at::Tensor Compute(const std::vector<at::Tensor>& outputs, const Targets& targets,
+                             const at::Tensor& regularization, MetricSums& sums) = 0;
+  // The label of row `row` cannot be used with the loss (class out of range, negative class, shape):
+  // kInvalid with the reason. Looks at whole label arrays at once.
+  virtual Status CheckLabels(const std::vector<at::Tensor>& labels) const = 0;
+};
+
+}  // namespace elephas::keras
