@@ -1,9 +1,5 @@
 # An imported target for the LibTorch that scripts/setup.sh unpacked from the torch wheel. The wheel's
 # own TorchConfig.cmake wants a whole CUDA toolkit; a CPU program needs three libraries.
-set(ELEPHAS_DEPS_DIR "$ENV{ELEPHAS_DEPS_DIR}" CACHE PATH "Where scripts/setup.sh unpacked the wheels")
-if(NOT ELEPHAS_DEPS_DIR)
-  set(ELEPHAS_DEPS_DIR "$ENV{HOME}/.cache/elephas" CACHE PATH "" FORCE)
-endif()
 set(ELEPHAS_LIBTORCH "${ELEPHAS_DEPS_DIR}/libtorch-${TORCH_VERSION}")
 if(NOT EXISTS "${ELEPHAS_LIBTORCH}/torch/lib/libtorch_cpu.so")
   message(FATAL_ERROR "LibTorch ${TORCH_VERSION} is not in ${ELEPHAS_LIBTORCH}: run `make setup` first")
