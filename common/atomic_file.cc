@@ -1,0 +1,181 @@
+#include "common/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+namespace elephas {
+
+namespace {
+
+Status SystemError(const std::string& path) { return Internal(path + ": " + std::strerror(errno)); }
+
+std::string FolderOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+// Hidden, in the same folder (a rename must not cross file systems), and unlike any other writer's.
+std::string TemporaryName(const std::string& path) {
+  static std::atomic<std::uint64_t> counter{0};
+  const std::filesystem::path target(path);
+  const std::string name = "." + target.filename().string() + "." + std::to_string(::getpid()) +
+                           "-" + std::to_string(counter.fetch_add(1)) + ".tmp";
+  return (target.parent_path() / name).string();
+}
+
+int OpenRetrying(const char* path, int flags, mode_t mode = 0) {
+  int fd = -1;
+  do {
+    fd = ::open(path, flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+// Linux transfers at most this much in one call; asking for more than SSIZE_MAX is an error.
+constexpr std::size_t kChunk = std::size_t{1} << 30;
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::string path, std::string temporary, int fd)
+    : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::move(other.temporary_)),
+      fd_(std::exchange(other.fd_, -1)) {}
+
+AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
+  if (this != &other) {
+    Discard();
+    path_ = std::move(other.path_);
+    temporary_ = std::move(other.temporary_);
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+AtomicFile::~AtomicFile() { Discard(); }
+
+void AtomicFile::Discard() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+  fd_ = -1;
+}
+
+Result<AtomicFile> AtomicFile::Create(std::string path) {
+  std::error_code error;
+  const std::string folder = FolderOf(path);
+  std::filesystem::create_directories(folder, error);
+  if (error) return Internal(folder + ": " + error.message());
+  if (std::filesystem::is_directory(path, error)) return Internal(path + ": is a folder");
+
+  std::string temporary = TemporaryName(path);
+  int fd = OpenRetrying(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL, 0666);
+  if (fd < 0 && errno == EEXIST) {
+    // A process of the same number (pod restarts reuse them) died here; what it left is no one's.
+    ::unlink(temporary.c_str());
+    fd = OpenRetrying(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL, 0666);
+  }
+  if (fd < 0) return SystemError(path);
+  return AtomicFile(std::move(path), std::move(temporary), fd);
+}
+
+Status AtomicFile::Write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd_, bytes.data(), std::min(bytes.size(), kChunk));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError(path_);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return OkStatus();
+}
+
+Status AtomicFile::Write(std::string_view text) {
+  return Write(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+Status AtomicFile::WriteAt(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n =
+        ::pwrite(fd_, bytes.data(), std::min(bytes.size(), kChunk), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError(path_);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+  return OkStatus();
+}
+
+Status AtomicFile::Commit() {
+  if (fd_ < 0) return Internal(path_ + ": committed twice");
+  // A library that writes by name may have replaced the file, so what is there now is synced.
+  const int written = OpenRetrying(temporary_.c_str(), O_RDONLY);
+  if (written < 0) return SystemError(path_);
+  const int synced = ::fsync(written);
+  const int sync_errno = errno;
+  ::close(written);
+  errno = sync_errno;
+  if (synced != 0) return SystemError(path_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return SystemError(path_);
+  const int closed = ::close(std::exchange(fd_, -1));
+  if (closed != 0) return SystemError(path_);
+
+  const std::string folder = FolderOf(path_);
+  const int folder_fd = OpenRetrying(folder.c_str(), O_RDONLY | O_DIRECTORY);
+  if (folder_fd < 0) return SystemError(folder);
+  // Some network file systems do not sync folders and say so with EINVAL.
+  const bool durable = ::fsync(folder_fd) == 0 || errno == EINVAL || errno == ENOTSUP;
+  const Status status = durable ? OkStatus() : SystemError(folder);
+  ::close(folder_fd);
+  return status;
+}
+
+Result<std::string> ReadWholeFile(const std::string& path, std::uint64_t limit) {
+  const int fd = OpenRetrying(path.c_str(), O_RDONLY);
+  if (fd < 0) {
+    return errno == ENOENT || errno == ENOTDIR ? NotFound(path + ": no such file")
+                                               : SystemError(path);
+  }
+  std::string text;
+  struct stat info{};
+  Status status;
+  if (::fstat(fd, &info) != 0) {
+    status = SystemError(path);
+  } else if (S_ISREG(info.st_mode)) {
+    text.reserve(static_cast<std::size_t>(
+        std::min<std::uint64_t>(static_cast<std::uint64_t>(info.st_size), limit)));
+  }
+  // The size is only a hint: pipes have none, and files grow.
+  std::string block(std::size_t{1} << 16, '\0');
+  while (status.ok()) {
+    const ssize_t n = ::read(fd, block.data(), block.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) status = SystemError(path);
+    if (n <= 0) break;
+    if (text.size() + static_cast<std::uint64_t>(n) > limit) {
+      status = Invalid(path + ": larger than " + std::to_string(limit) + " bytes");
+      break;
+    }
+    text.append(block, 0, static_cast<std::size_t>(n));
+  }
+  ::close(fd);
+  if (!status.ok()) return status;
+  return text;
+}
+
+Status WriteWholeFile(const std::string& path, std::string_view text) {
+  ELEPHAS_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  ELEPHAS_RETURN_IF_ERROR(file.Write(text));
+  return file.Commit();
+}
+
+}  // namespace elephas
