@@ -1,0 +1,200 @@
+#!/usr/bin/env bash
+# Installs what building and testing need and this machine lacks, on Debian 12:
+#   1. Debian packages, by apt (as root or by sudo);
+#   2. LibTorch, out of the torch wheel, and
+#   3. a Python environment for the tests, both in ${ELEPHAS_DEPS_DIR:-~/.cache/elephas}.
+# Where everything is there already it does nothing and takes a few hundredths of a second. Addresses of
+# mirrors come from the machine's own apt and pip configuration.
+#
+#   scripts/setup.sh            what `make build` and `make test` need
+#   scripts/setup.sh --tools    also what `make check` and `make fuzz` need (clang and friends)
+#
+# ELEPHAS_CUDA=1 also unpacks LibTorch's CUDA libraries and NCCL. ELEPHAS_SKIP_APT=1 leaves packages to you.
+set -euo pipefail
+
+repo="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+# shellcheck source=deps/versions.env
+source "$repo/deps/versions.env"
+deps="${ELEPHAS_DEPS_DIR:-${HOME:?HOME is not set, and ELEPHAS_DEPS_DIR neither}/.cache/elephas}"
+cuda="${ELEPHAS_CUDA:-0}"
+
+packages=(
+  g++ make cmake ninja-build ccache pkg-config git unzip ca-certificates
+  python3 python3-venv
+  libcpprest-dev libboost-dev libssl-dev zlib1g-dev
+  nlohmann-json3-dev libyaml-cpp-dev libspdlog-dev libcli11-dev
+  libhdf5-dev libzip-dev prometheus-cpp-dev
+  libgtest-dev libgmock-dev libbenchmark-dev
+)
+bench_packages=(iperf3)
+tool_packages=(
+  "clang-$LLVM_VERSION" "clang-format-$LLVM_VERSION" "clang-tidy-$LLVM_VERSION"
+  "libclang-rt-$LLVM_VERSION-dev" shellcheck
+)
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() {
+  say "$*"
+  exit 1
+}
+
+missing_packages() {  # of those named, one per line
+  local installed
+  installed="$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)"
+  local package
+  for package in "$@"; do
+    grep -qxF "installed $package" <<<"$installed" || echo "$package"
+  done
+}
+
+install_packages() {
+  [[ "${ELEPHAS_SKIP_APT:-0}" == 1 ]] && return
+  if ! command -v dpkg-query >/dev/null; then
+    die "this is not Debian: install the equivalents of [$*] and set ELEPHAS_SKIP_APT=1"
+  fi
+  local missing
+  mapfile -t missing < <(missing_packages "$@")
+  ((${#missing[@]})) || return 0
+
+  local as_root=(env)
+  if ((EUID != 0)); then
+    if command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
+      as_root=(sudo)
+    else
+      die "not root and no sudo. Missing packages; as root: apt-get install --no-install-recommends ${missing[*]}"
+    fi
+  fi
+  say "installing ${missing[*]}"
+  local install=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends
+    -o DPkg::Lock::Timeout=300 "${missing[@]}")
+  # The package lists may be absent or old; a fresh look costs seconds, so only when they do not serve.
+  if ! "${install[@]}" >"$deps/apt.log" 2>&1 </dev/null; then
+    "${as_root[@]}" apt-get update -q >>"$deps/apt.log" 2>&1 </dev/null ||
+      say "apt-get update had errors (see $deps/apt.log); trying with what it got"
+    "${install[@]}" >>"$deps/apt.log" 2>&1 </dev/null || {
+      tail -n 20 "$deps/apt.log" >&2
+      die "apt-get could not install: ${missing[*]}"
+    }
+  fi
+}
+
+# --- Python environment -------------------------------------------------------------------------------
+
+venv="$deps/venv"
+
+base_python() {  # the system's own first: apt has just given it its venv module
+  local python
+  for python in ${ELEPHAS_PYTHON:+"$ELEPHAS_PYTHON"} /usr/bin/python3 python3; do
+    if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$python"
+      return
+    fi
+  done
+  die "no Python 3.11 or newer with the venv module (set ELEPHAS_PYTHON)"
+}
+
+make_venv() {
+  local key
+  key="$(sha256sum <<<"$PYTHON_PACKAGES")"
+  if [[ -x "$venv/bin/python" && "$(cat "$venv/elephas.stamp" 2>/dev/null)" == "$key" ]]; then
+    return
+  fi
+  # shellcheck disable=SC2086  # split into words on purpose
+  if [[ -x "$venv/bin/python" ]] && venv_pip install $PYTHON_PACKAGES; then
+    say "updated the Python environment in $venv"
+  else
+    say "making the Python environment of the tests in $venv"
+    rm -rf "$venv"
+    "$(base_python)" -m venv "$venv"
+    # shellcheck disable=SC2086
+    venv_pip install $PYTHON_PACKAGES || die "pip could not install the packages of the tests"
+  fi
+  "$venv/bin/python" -m pip check --disable-pip-version-check >"$deps/pip-check.log" 2>&1 || {
+    cat "$deps/pip-check.log" >&2
+    die "the Python packages in deps/versions.env do not fit together"
+  }
+  echo "$key" >"$venv/elephas.stamp"
+}
+
+venv_pip() {
+  "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" --quiet --no-cache-dir >&2 </dev/null
+}
+
+# --- LibTorch -----------------------------------------------------------------------------------------
+
+libtorch="$deps/libtorch-$TORCH_VERSION"
+
+# One line per wheel: package, version, checksum, and what of it is unpacked.
+wheels() {
+  echo "torch $TORCH_VERSION $TORCH_SHA256 torch/lib/* torch/include/* torch/share/* *.dist-info/licenses/*"
+  echo "nvidia-cuda-runtime $CUDA_RUNTIME_VERSION $CUDA_RUNTIME_SHA256 nvidia/*"
+  echo "nvidia-cuda-cupti $CUDA_CUPTI_VERSION $CUDA_CUPTI_SHA256 nvidia/*"
+  if [[ "$cuda" == 1 ]]; then
+    echo "nvidia-nccl-cu13 $NCCL_VERSION $NCCL_SHA256 nvidia/*"
+  fi
+}
+
+make_libtorch() {
+  local key stamp
+  key="$(wheels | sha256sum)"
+  stamp="$(cat "$libtorch/elephas.stamp" 2>/dev/null || true)"
+  # What has the CUDA libraries serves a build without them too.
+  if [[ "$stamp" == "$key" || "$stamp" == "$(cuda=1 && wheels | sha256sum)" ]]; then
+    return
+  fi
+  say "fetching LibTorch $TORCH_VERSION (about 540 MB, once)"
+  local aside="$libtorch.new.$$"
+  # shellcheck disable=SC2064  # now, not at exit
+  trap "rm -rf '$aside'" EXIT
+  mkdir -p "$aside/wheels"
+
+  local name version checksum parts wheel
+  local -a without
+  while read -r name version checksum parts; do
+    # pip itself compares the checksum.
+    echo "$name==$version --hash=sha256:$checksum" >"$aside/wheels/$name.txt"
+    venv_pip download --no-deps --only-binary=:all: --python-version "$TORCH_WHEEL_PYTHON" \
+      --require-hashes -r "$aside/wheels/$name.txt" -d "$aside/wheels/$name" ||
+      die "pip could not fetch $name $version with the checksum in deps/versions.env"
+    wheel=("$aside/wheels/$name"/*.whl)
+    without=()
+    if [[ "$name" == torch ]]; then
+      without=(-x torch/lib/libtorch_python.so)
+      [[ "$cuda" == 1 ]] || without+=('torch/lib/libtorch_cuda*.so')
+    fi
+    set -f  # the patterns are unzip's
+    # shellcheck disable=SC2086
+    unzip -q -o "${wheel[0]}" $parts "${without[@]}" -d "$aside" || die "${wheel[0]} could not be unpacked"
+    set +f
+    rm "${wheel[0]}"
+  done < <(wheels)
+  rm -rf "$aside/wheels"
+  [[ -e "$aside/torch/lib/libtorch_cpu.so" ]] || die "the torch wheel holds no torch/lib/libtorch_cpu.so"
+  echo "$key" >"$aside/elephas.stamp"
+
+  if [[ -e "$libtorch" ]]; then
+    mv "$libtorch" "$aside.old"
+  fi
+  mv "$aside" "$libtorch"
+  rm -rf "$aside.old"
+}
+
+# --- all of it ----------------------------------------------------------------------------------------
+
+main() {
+  local wanted=("${packages[@]}" "${bench_packages[@]}")
+  case "${1:-}" in
+    '') ;;
+    --tools) wanted+=("${tool_packages[@]}") ;;
+    *) die "usage: scripts/setup.sh [--tools]" ;;
+  esac
+  [[ "$(uname -sm)" == "Linux x86_64" ]] || die "the pinned LibTorch is for Linux on x86_64 only"
+  mkdir -p "$deps"
+  exec 9>"$deps/lock"  # two checkouts may set up at the same time
+  flock 9
+  install_packages "${wanted[@]}"
+  make_venv
+  make_libtorch
+}
+
+main "$@"
