@@ -22,25 +22,25 @@ namespace elephas {
 struct HttpResponse {
   int status = 0;
   std::map<std::string, std::string, std::less<>> headers;  // names in lower case
-  std::string body;  // empty when a sink took it
+  std::string body;                                         // empty when a sink took it
 };
 
 class HttpClient {
  public:
   struct Options {
-    std::string base_url;  // "http://127.0.0.1:4000"; only http
-    std::string token;     // sent as "Authorization: Bearer …" when not empty
+    std::string base_url = {};  // "http://127.0.0.1:4000"; only http
+    std::string token = {};     // sent as "Authorization: Bearer …" when not empty
     std::chrono::milliseconds connect_timeout{2000};
     std::size_t max_body = std::size_t{64} << 20;  // of a reply without a sink
   };
-  // Called once the reply's header is there (only for 2xx): returns where `content_length` body bytes
-  // go, one or more pieces whose sizes add up to it, or an error that fails the call.
-  // A sink that must look at the first bytes reads them with a smaller first call: see Sink::More.
+  // Takes the body of a 2xx reply, piece by piece. A sink that must look at the first bytes returns
+  // a small piece for them first. Not asked when the body is empty.
   class Sink {
    public:
     virtual ~Sink() = default;
-    // Returns the next piece of memory to fill (not empty, at most `remaining` bytes). Called again
-    // with the bytes that are left after each filled piece, until none are left.
+    // Returns the next piece of memory to fill (not empty, at most `remaining` bytes), or an error
+    // that fails the call. `remaining` is Content-Length at first; asked again after each filled
+    // piece until no bytes are left.
     virtual Result<std::span<std::byte>> Next(std::size_t remaining) = 0;
   };
 
@@ -49,10 +49,11 @@ class HttpClient {
   HttpClient& operator=(HttpClient&&) noexcept;
   ~HttpClient();
 
-  // Sends `body` pieces one after another with one Content-Length. `timeout` covers the whole
-  // exchange and is restarted by progress on the body. kUnavailable: could not connect or the
+  // Sends `body` pieces one after another with one Content-Length. `timeout` bounds each wait: for
+  // the socket to take more, for the reply's header, for more of its body. When the server answers
+  // before it has read the whole body, the rest is not sent. kUnavailable: could not connect or the
   // connection broke (the request may or may not have been carried out); kTimeout; kInvalid: the
-  // reply was not HTTP. A reply with any status is a value.
+  // reply was not HTTP, or too long. A reply with any status is a value. Nothing is sent twice.
   Result<HttpResponse> Send(std::string_view method, std::string_view target,
                             const std::vector<std::pair<std::string, std::string>>& headers,
                             const std::vector<std::span<const std::byte>>& body,

@@ -1,6 +1,14 @@
-// A blocking HTTP/1.1 server: one thread per connection, Beast for headers, bodies read straight into
-// the handler's memory. Bounds: header size, body size (by the handler, before anything is
-// allocated), idle and progress timeouts, number of connections.
+// A blocking HTTP/1.1 server: one thread per connection, Beast for headers, bodies read straight
+// into the handler's memory. Bounds: header size, body size (by the handler, before anything is
+// allocated), idle, header and progress timeouts, number of connections.
+//
+// What the server answers by itself, always {"error", "message"} in JSON and then a closed
+// connection: 400 for bytes that are not HTTP, 408 for a header that does not arrive in time, 411
+// for a chunked body, 417 for an Expect other than 100-continue, 431 for a header that is too
+// large, 503 for too many connections, 505 for a version other than 1.0 and 1.1. HEAD is passed on
+// and answered without the body. "100 Continue" is sent when the handler first reads the body, so
+// that a refusal costs the client nothing. Requests may be pipelined. HTTP/1.0 gets one reply per
+// connection.
 #pragma once
 
 #include <chrono>
@@ -31,8 +39,9 @@ class HttpRequest {
   [[nodiscard]] virtual std::vector<std::string> query_names() const = 0;
   [[nodiscard]] virtual std::optional<std::string_view> header(std::string_view name) const = 0;
   [[nodiscard]] virtual std::uint64_t content_length() const = 0;  // 0 when there is no body
-  // Reads exactly bytes.size() more of the body. kInvalid past its end or when the peer closed early
-  // (truncated), kTimeout without progress.
+  [[nodiscard]] virtual std::uint64_t body_left() const = 0;       // what ReadBody has not read
+  // Reads exactly bytes.size() more of the body. kInvalid past its end or when the peer closed
+  // early (truncated), kTimeout without progress.
   virtual Status ReadBody(std::span<std::byte> bytes) = 0;
 };
 
@@ -54,17 +63,22 @@ class HttpServer {
     std::size_t max_connections = 4096;
     std::size_t max_header_bytes = 16384;
     std::chrono::milliseconds idle_timeout{120000};     // between requests
-    std::chrono::milliseconds progress_timeout{30000};  // within one
+    std::chrono::milliseconds header_timeout{10000};    // for a whole header, once it began
+    std::chrono::milliseconds progress_timeout{30000};  // within a body, without a byte
+    std::uint64_t drain_limit = std::uint64_t{1}
+                                << 20;  // unread body bytes worth keeping alive for
   };
   // Called on the connection's thread; must not throw. What it leaves unread of a small body is
-  // drained, of a large one the connection is closed after the reply.
+  // drained; with more than drain_limit left the connection is closed after the reply.
   using Handler = std::function<HttpReply(HttpRequest&)>;
 
   // kUnavailable "port 4000 is in use" and the like.
   static Result<std::unique_ptr<HttpServer>> Start(Options options, Handler handler);
   ~HttpServer();  // stops
   [[nodiscard]] std::uint16_t port() const;
-  // Stops accepting, breaks idle connections, waits for handlers that run (up to `grace`).
+  // Stops accepting, breaks idle connections, waits up to `grace` for requests that run, breaks the
+  // rest and joins all threads. A handler must therefore end when its connection breaks or by a
+  // deadline of its own. May be called twice.
   void Stop(std::chrono::milliseconds grace);
 
  private:

@@ -1,0 +1,100 @@
+#include "common/http_stream.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/error.hpp>
+#include <cstring>
+
+namespace elephas {
+
+namespace http = boost::beast::http;
+
+HttpStream::HttpStream(DeadlineStream stream, std::size_t max_header_bytes)
+    : stream_(std::move(stream)), buffer_(max_header_bytes) {}
+
+Status HttpStream::Fill(TimePoint deadline) {
+  if (begin_ > 0) {
+    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  if (end_ == buffer_.size()) return Invalid("the header is too large");
+  ELEPHAS_ASSIGN_OR_RETURN(const std::size_t count,
+                           stream_.ReadSome(std::span(buffer_).subspan(end_), deadline));
+  if (count == 0) return NotFound("the peer closed the connection");
+  end_ += count;
+  return OkStatus();
+}
+
+Status HttpStream::AwaitFirstByte(TimePoint deadline) {
+  return buffer_empty() ? Fill(deadline) : OkStatus();
+}
+
+template <bool kIsRequest>
+Status HttpStream::ReadHeader(http::parser<kIsRequest, http::empty_body>& parser,
+                              TimePoint deadline, boost::beast::error_code& error) {
+  std::size_t parsed = 0;  // Beast counts what one call sees; many small calls are ours to count
+  for (;;) {
+    if (!buffer_empty()) {
+      error = {};
+      const std::size_t count =
+          parser.put(boost::asio::const_buffer(buffer_.data() + begin_, end_ - begin_), error);
+      begin_ += count;
+      parsed += count;
+      if (!error && parser.is_header_done()) return OkStatus();
+      if (error && error != http::error::need_more) return Invalid(error.message());
+      // Without an error and without the end: the parser stopped after the start line. Go on at
+      // once.
+      if (!error && !buffer_empty()) continue;
+    }
+    if (parsed + (end_ - begin_) >= buffer_.size()) {
+      error = http::error::header_limit;
+      return Invalid("the header is too large");
+    }
+    error = {};
+    ELEPHAS_RETURN_IF_ERROR(Fill(deadline));
+  }
+}
+
+template Status HttpStream::ReadHeader(http::parser<true, http::empty_body>&, TimePoint,
+                                       boost::beast::error_code&);
+template Status HttpStream::ReadHeader(http::parser<false, http::empty_body>&, TimePoint,
+                                       boost::beast::error_code&);
+
+std::size_t HttpStream::TakeBuffered(std::span<std::byte> bytes) {
+  const std::size_t count = std::min(bytes.size(), end_ - begin_);
+  if (count > 0) std::memcpy(bytes.data(), buffer_.data() + begin_, count);
+  begin_ += count;
+  return count;
+}
+
+Status HttpStream::ReadExactly(std::span<std::byte> bytes, std::chrono::milliseconds progress) {
+  bytes = bytes.subspan(TakeBuffered(bytes));
+  while (!bytes.empty()) {
+    ELEPHAS_ASSIGN_OR_RETURN(const std::size_t count,
+                             stream_.ReadSome(bytes, std::chrono::steady_clock::now() + progress));
+    if (count == 0) return Invalid("the body is truncated: the peer closed the connection");
+    bytes = bytes.subspan(count);
+  }
+  return OkStatus();
+}
+
+bool HttpStream::Discard(std::uint64_t limit, TimePoint deadline) {
+  std::array<std::byte, 65536> scratch;
+  while (limit > 0) {
+    const auto room = std::span(scratch).first(std::min<std::uint64_t>(limit, scratch.size()));
+    std::size_t count = TakeBuffered(room);
+    if (count == 0) {
+      const auto read = stream_.ReadSome(room, deadline);
+      if (!read.ok() || *read == 0) return false;
+      count = *read;
+      // A peer that keeps sending never lets ReadSome wait, so the deadline is looked at here too.
+      if (std::chrono::steady_clock::now() > deadline) return false;
+    }
+    limit -= count;
+  }
+  return true;
+}
+
+}  // namespace elephas
