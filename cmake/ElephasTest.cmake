@@ -30,6 +30,8 @@ function(elephas_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} elephas_options GTest::gmock GTest::gtest_main)
+  # bin/ is for what people run.
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/test-bin")
   math(EXPR timeout "120 * ${ELEPHAS_TIMEOUT_FACTOR}")
   gtest_discover_tests(${name}
     TEST_PREFIX "${ELEPHAS_TEST_PREFIX}${name}."
