@@ -1,0 +1,71 @@
+# `make help` lists what there is. The work is done by scripts/ and cmake; nothing here needs make.
+SHELL := bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Builds whose tests are part of `make test` beside the ordinary one. SANITIZERS= leaves them out.
+SANITIZERS ?= asan-core tsan-core
+# More arguments for ctest, e.g. ARGS='-R ledger'.
+ARGS ?=
+# Seconds for each fuzzer.
+FUZZ_SECONDS ?= 20
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "Variables: ELEPHAS_BUILD_JOBS (cores), ELEPHAS_TEST_JOBS (2), SANITIZERS ('$(SANITIZERS)'),"
+	@echo "ARGS (for ctest), CHECK_SINCE (a revision: check only what changed since), FUZZ_SECONDS ($(FUZZ_SECONDS))"
+
+.PHONY: setup
+setup: ## Install what building and testing need: apt packages, LibTorch, Python for the tests
+	@scripts/setup.sh
+
+.PHONY: setup-tools
+setup-tools:
+	@scripts/setup.sh --tools
+
+.PHONY: build
+build: setup ## Build the programs, optimised and with debug information, into build/bin/
+	@scripts/build.sh release elephas_programs
+
+.PHONY: run
+run: build ## Train examples/digits on this machine, then evaluate it on held-out rows
+	@scripts/run_digits.sh
+
+.PHONY: test
+test: setup ## Build and run all tests, those of the sanitizer builds without LibTorch included
+	@for preset in release $(SANITIZERS); do scripts/build.sh $$preset || exit; done
+	@scripts/test.sh build $(addprefix build-,$(SANITIZERS)) -- $(ARGS)
+
+.PHONY: test-asan
+test-asan: setup ## Build everything with AddressSanitizer and UBSan, run all tests
+	@scripts/build.sh asan
+	@scripts/test.sh build-asan -- $(ARGS)
+
+.PHONY: test-tsan
+test-tsan: setup ## Build all but the worker with ThreadSanitizer, run its tests
+	@scripts/build.sh tsan-core
+	@scripts/test.sh build-tsan-core -- $(ARGS)
+
+.PHONY: check
+check: setup setup-tools ## Format, clang-tidy, shellcheck and Python syntax; changes nothing
+	@scripts/check.sh
+
+.PHONY: format
+format: setup-tools ## Reformat the C++ sources
+	@scripts/format.sh
+
+.PHONY: bench
+bench: setup ## Measure the data plane and training
+	@scripts/build.sh release
+	@bench/run.sh
+
+.PHONY: fuzz
+fuzz: setup setup-tools ## Run every fuzzer for FUZZ_SECONDS
+	@scripts/build.sh fuzz elephas_fuzzers
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: clean
+clean: ## Remove everything that was built (not what setup installed)
+	@rm -rf build build-asan build-asan-core build-tsan-core build-debug build-fuzz build-test
