@@ -1,5 +1,5 @@
-// What the first worker tells the parameter server about the job: the flat parameters, the optimizer
-// and the dataset. Immutable once accepted; every later worker must bring an equal one.
+// What the first worker tells the parameter server about the job: the flat parameters, the
+// optimizer and the dataset. Immutable once accepted; every later worker must bring an equal one.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,9 @@ struct ModelLayout {
   std::vector<WeightLayout> weights;  // trainable ones first; offsets without gaps
   std::int64_t trainable_elements = 0;
   std::int64_t total_elements = 0;
-  nlohmann::json optimizer;                // Optimizer::Config(); null when the task does not train
-  std::vector<std::string> slot_names;     // Optimizer::SlotNames()
-  std::int64_t examples = 0;               // rows in the dataset, validation included
+  nlohmann::json optimizer;             // Optimizer::Config(); null when the task does not train
+  std::vector<std::string> slot_names;  // Optimizer::SlotNames()
+  std::int64_t examples = 0;            // rows in the dataset, validation included
   friend bool operator==(const ModelLayout&, const ModelLayout&) = default;
 };
 

@@ -1,5 +1,5 @@
-// Keras' optimizers as loops over flat float32 vectors. The worker uses them for local training, the
-// parameter server for `synchronous` / `frequency: batch`; there is one implementation, without
+// Keras' optimizers as loops over flat float32 vectors. The worker uses them for local training,
+// the parameter server for `synchronous` / `frequency: batch`; there is one implementation, without
 // LibTorch, so both give the same numbers. Formulas follow keras/src/optimizers (Keras 3).
 #pragma once
 
@@ -29,12 +29,17 @@ class Optimizer {
 
   // {"class_name", "config"} with every default filled in, as keras.optimizers.serialize gives it.
   [[nodiscard]] virtual nlohmann::json Config() const = 0;
-  // Names of the slot vectors, in order ("momentum", "velocity"); each as long as the trainable part.
+  // Names of the slot vectors, in order ("momentum", "velocity"); each as long as the trainable
+  // part.
   [[nodiscard]] virtual std::vector<std::string> SlotNames() const = 0;
   // Initial value of every element of slot `index` (0 but for Adagrad-like optimizers).
   [[nodiscard]] virtual float SlotInitialValue(std::size_t /*index*/) const { return 0.0F; }
   // Learning rate at `iteration` (from 0), schedules evaluated.
   [[nodiscard]] virtual double LearningRate(std::int64_t iteration) const = 0;
+
+  // True when a step looks at norms over a whole weight or the whole gradient (clipnorm,
+  // global_clipnorm): then Step() must be given all trainable elements, not a server's range.
+  [[nodiscard]] virtual bool NeedsWholeGradient() const = 0;
 
   // One step. All spans are trainable elements [0, parameters.size()) of the caller's range;
   // slots[i] belongs to SlotNames()[i]. `iteration` counts steps done before, from 0.

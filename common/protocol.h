@@ -53,9 +53,9 @@ struct Lease {
   LeaseId id;
   Incarnation incarnation;
   TaskId task;
-  Range batches;      // what is left of it; for frequency `fit`, batches counted through all epochs
-  Range rows;         // the task's rows in the dataset
-  Version version;    // synchronous and evaluation: pull exactly this version
+  Range batches;    // what is left of it; for frequency `fit`, batches counted through all epochs
+  Range rows;       // the task's rows in the dataset
+  Version version;  // synchronous and evaluation: pull exactly this version
   double expires_in_seconds = 0;  // unless renewed by traffic or heartbeats
 };
 nlohmann::json ToJson(const Lease& lease);

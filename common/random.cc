@@ -33,8 +33,8 @@ std::vector<std::int64_t> ShuffledRows(std::int64_t rows, std::uint64_t seed, st
                                        std::int64_t partition) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(rows));
   std::iota(order.begin(), order.end(), 0);
-  SplitMix64 random(MixSeed({seed, static_cast<std::uint64_t>(epoch),
-                             static_cast<std::uint64_t>(partition)}));
+  SplitMix64 random(
+      MixSeed({seed, static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(partition)}));
   for (std::size_t i = order.size(); i > 1; --i) {
     std::swap(order[i - 1], order[random.Below(i)]);
   }

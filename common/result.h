@@ -1,7 +1,7 @@
 // Status and Result: how every fallible function in the project answers.
 //
-// A caller decides by `Code`, never by the text of `message`. Third-party exceptions are turned into
-// a Status at the adapter that calls the third party; they do not cross a public header.
+// A caller decides by `Code`, never by the text of `message`. Third-party exceptions are turned
+// into a Status at the adapter that calls the third party; they do not cross a public header.
 #pragma once
 
 #include <cstdint>
@@ -62,8 +62,8 @@ inline Status Internal(std::string m) { return {Code::kInternal, std::move(m)}; 
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}            // NOLINT(google-explicit-constructor)
-  Result(Status status) : state_(std::move(status)) {}     // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Result(Status status) : state_(std::move(status)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] bool ok() const { return std::holds_alternative<T>(state_); }
   [[nodiscard]] Status status() const { return ok() ? Status() : std::get<Status>(state_); }
@@ -86,10 +86,9 @@ class [[nodiscard]] Result {
 
 #define ELEPHAS_CONCAT_INNER(a, b) a##b
 #define ELEPHAS_CONCAT(a, b) ELEPHAS_CONCAT_INNER(a, b)
-#define ELEPHAS_RETURN_IF_ERROR(expr)                                  \
-  do {                                                                 \
-    if (::elephas::Status elephas_status = (expr); !elephas_status.ok()) \
-      return elephas_status;                                           \
+#define ELEPHAS_RETURN_IF_ERROR(expr)                                                           \
+  do {                                                                                          \
+    if (::elephas::Status elephas_status = (expr); !elephas_status.ok()) return elephas_status; \
   } while (false)
 #define ELEPHAS_ASSIGN_OR_RETURN_INNER(result, lhs, expr) \
   auto result = (expr);                                   \

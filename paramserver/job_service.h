@@ -32,7 +32,8 @@ class FloatBuffer {
 };
 
 struct JobServiceOptions {
-  std::string uid;  // the run's identity: checkpoints of another uid are not continued
+  std::string uid;      // the run's identity: checkpoints of another uid are not continued
+  bool resume = false;  // continue from the newest checkpoint of any uid, and take up that uid
   std::int64_t server_index = 0;
   std::string checkpoint_folder;  // empty: no checkpoints
   std::chrono::milliseconds lease_duration{15000};
@@ -51,8 +52,8 @@ struct Snapshot {
 struct JoinReply {
   std::string worker;  // the name under which it is known from now on
   Incarnation incarnation;
-  bool initialised = false;  // false: PUT /v1/layout and /v1/parameters first
-  std::uint64_t seed = 0;    // the job's seed, drawn once when the manifest gives none
+  bool initialised = false;          // false: PUT /v1/layout and /v1/parameters first
+  std::uint64_t seed = 0;            // the job's seed, drawn once when the manifest gives none
   std::vector<std::string> servers;  // base URLs of all parameter servers, by index
   std::chrono::milliseconds lease_duration{};
 };
@@ -108,9 +109,11 @@ class JobService {
   virtual Result<LeaseReply> AcquireLease(const std::string& worker, Incarnation incarnation,
                                           std::chrono::milliseconds wait, bool prefetch) = 0;
   // For tasks without updates (validate, evaluate, predict, finalize). A repeat is kDuplicate.
+  // `outputs`: finalize names the files it has written.
   virtual Result<UpdateOutcome> FinishTask(LeaseId lease, Incarnation incarnation,
                                            const TaskId& task, std::int64_t examples,
-                                           const MetricSums& metrics) = 0;
+                                           const MetricSums& metrics,
+                                           const std::vector<std::string>& outputs) = 0;
 
   // --- parameters (every server) ---
   // Waits up to `wait` until the version is at least `minimum`; kTimeout otherwise.
@@ -119,20 +122,22 @@ class JobService {
   // Looks at an update before its body is read. kDuplicate: answer so, the body changes nothing.
   // kConflict: the message says why (lost lease, wrong range); kInvalid: it can never be right.
   virtual Result<UpdateOutcome> AdmitUpdate(const UpdateHeader& header) const = 0;
-  // Applies it, or finds that it was applied. `delta` has ParameterRange().size() elements (gradient
-  // over the trainable part and delta over the rest for synchronous batch); `slots` only for
-  // synchronous epoch and fit. kInvalid for a NaN or infinity unless fit.onNaN is continue.
+  // Applies it, or finds that it was applied. `delta` has ParameterRange().size() elements
+  // (gradient over the trainable part and delta over the rest for synchronous batch); `slots` only
+  // for synchronous epoch and fit. kInvalid for a NaN or infinity unless fit.onNaN is continue.
   virtual Result<UpdateReply> ApplyUpdate(const UpdateHeader& header,
                                           std::shared_ptr<FloatBuffer> delta,
                                           std::vector<std::shared_ptr<FloatBuffer>> slots) = 0;
 
   // --- several servers ---
-  // Server 0 learns of server `index`; `boot` changes with every process start, `incarnation` is the
-  // one that server has taken up, `cuts` are its whole checkpoints. The reply tells what to restore.
+  // Server 0 learns of server `index`; `boot` changes with every process start, `incarnation` is
+  // the one that server has taken up, `cuts` are its whole checkpoints. The reply tells what to
+  // restore.
   struct PeerReply {
     Incarnation incarnation;  // 0: not decided yet, ask again
     std::int64_t cut = 0;     // 0: start empty
     std::uint64_t seed = 0;
+    std::string uid;  // of the checkpoints that count
   };
   virtual Result<PeerReply> RegisterPeer(std::int64_t index, const std::string& boot,
                                          const std::string& url, Incarnation incarnation,

@@ -1,0 +1,71 @@
+// Checkpoints: one safetensors file per server and cut.
+//
+//   file name   checkpoint-<cut, 8 digits>-shard-<index>-of-<count>.safetensors
+//   tensors     "parameters" F32 [range], "slot/<name>" F32 [trainable part of the range]
+//   metadata    format, uid, cut, version, iterations, incarnation, seed, layout, plan, ledger,
+//               checksum: CRC-32 of the whole file with the checksum's own eight digits as zeros
+//
+// A cut is the number of trained epochs it was taken at.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/named_type.h"
+#include "common/result.h"
+#include "paramserver/parameter_store.h"
+
+namespace elephas {
+
+struct Checkpoint {
+  std::string uid;
+  std::int64_t cut = 0;
+  Version version;
+  std::int64_t iterations = 0;
+  Incarnation incarnation;
+  std::uint64_t seed = 0;
+  nlohmann::json layout;  // ModelLayout
+  nlohmann::json plan;  // what must be equal for the ledger to make sense (CheckpointFolder::Plan)
+  nlohmann::json ledger;
+  SharedFloats parameters;
+  std::vector<SharedFloats> slots;
+  std::vector<std::string> slot_names;
+};
+
+// The checkpoints of one server of one job. Not thread-safe.
+class CheckpointFolder {
+ public:
+  // Creates the folder. kInternal with the system's reason when it cannot be written to.
+  // Empty `uid`: checkpoints of any run are taken for ours.
+  static Result<CheckpointFolder> Open(std::string folder, std::string uid, std::int64_t shard,
+                                       std::int64_t shards);
+
+  // Cuts whose file is whole and ours, in growing order. Broken files are left where they are and
+  // told to `warn`.
+  [[nodiscard]] std::vector<std::int64_t> WholeCuts(
+      const std::function<void(const std::string&)>& warn) const;
+  // kNotFound, kInvalid with the reason. Buffers come from `pool`.
+  [[nodiscard]] Result<Checkpoint> Load(std::int64_t cut, BufferPool& pool) const;
+  // Writes aside, fsyncs, renames; then removes this job's older files beyond `keep`, and files of
+  // other runs, which the first checkpoint of a new run replaces.
+  Status Save(const Checkpoint& checkpoint, std::int64_t keep) const;
+
+ private:
+  CheckpointFolder(std::string folder, std::string uid, std::int64_t shard, std::int64_t shards);
+  [[nodiscard]] std::string Path(std::int64_t cut) const;
+  struct Entry {
+    std::int64_t cut;
+    std::string path;
+  };
+  [[nodiscard]] std::vector<Entry> Entries() const;
+
+  std::string folder_, uid_;
+  std::int64_t shard_, shards_;
+};
+
+}  // namespace elephas

@@ -1,0 +1,37 @@
+// What server 0 knows of servers 1..n-1, and whether they agree on an incarnation. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/named_type.h"
+
+namespace elephas {
+
+class PeerTable {
+ public:
+  // `servers` counts server 0.
+  explicit PeerTable(std::int64_t servers);
+
+  // True when this process of the server was not known: parameters may have been lost, so a new
+  // incarnation is due. Precondition: 1 <= index < servers.
+  bool Register(std::int64_t index, const std::string& boot, const std::string& url,
+                Incarnation incarnation, const std::vector<std::int64_t>& cuts);
+  [[nodiscard]] bool AllKnown() const;
+  [[nodiscard]] bool AllAt(Incarnation incarnation) const;
+  // The newest cut in `own` that every other server has too; 0: none.
+  [[nodiscard]] std::int64_t NewestCommonCut(const std::vector<std::int64_t>& own) const;
+  // Base URLs by index, `own` first.
+  [[nodiscard]] std::vector<std::string> Urls(const std::string& own) const;
+
+ private:
+  struct Peer {
+    std::string boot, url;  // empty: never heard of
+    Incarnation incarnation;
+    std::vector<std::int64_t> cuts;
+  };
+  std::vector<Peer> peers_;  // of server i + 1
+};
+
+}  // namespace elephas
