@@ -48,7 +48,7 @@ struct Dataset {
   std::int64_t rows = 0;
   // Where a row comes from, for messages: "digits.csv:18" or "digits.npz, row 17".
   [[nodiscard]] std::string RowName(std::int64_t row) const;
-  bool text = false;             // csv, libsvm: rows are lines
+  bool text = false;                // csv, libsvm: rows are lines
   std::vector<std::int64_t> lines;  // for text: line number of each row
 };
 
@@ -58,9 +58,10 @@ struct DatasetHints {
   bool need_labels = true;        // train and evaluate; predict takes files without labels
 };
 
-// Reads `path` (absolute) by its extension: .npz, .npy, .csv, .libsvm (also .svm). Errors name file and line
-// or row: missing file, unreadable format, a bad cell, ragged rows, a column that is not there, an
-// empty file, arrays of different length, NaN or infinity in features or labels, an empty label cell.
+// Reads `path` (absolute) by its extension: .npz, .npy, .csv, .libsvm (also .svm). Errors name file
+// and line or row: missing file, unreadable format, a bad cell, ragged rows, a column that is not
+// there, an empty file, arrays of different length, NaN or infinity in features or labels, an empty
+// label cell.
 Result<Dataset> LoadDataset(const std::string& path, const JobSpec::Data& data,
                             const DatasetHints& hints);
 
