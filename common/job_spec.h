@@ -110,8 +110,8 @@ struct ManifestProblem {
 std::string ToString(const ManifestProblem& problem);
 
 struct ParsedManifest {
-  JobSpec spec;                           // meaningful only when `problems` is empty
-  nlohmann::json document;                // the manifest as JSON with overrides and defaults applied
+  JobSpec spec;             // meaningful only when `problems` is empty
+  nlohmann::json document;  // the manifest as JSON with overrides and defaults applied
   std::vector<ManifestProblem> problems;  // every problem found, in file order
 };
 

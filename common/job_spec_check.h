@@ -1,0 +1,37 @@
+// Checks a manifest's tree field by field against the table, and fills in defaults.
+#pragma once
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/job_spec.h"
+#include "common/job_spec_yaml.h"
+
+namespace elephas::manifest {
+
+struct LocatedProblem {
+  Place place;
+  std::string path, message;
+};
+
+// What the check makes; the rules that concern several fields add to its problems.
+class Checked {
+ public:
+  nlohmann::json document;  // known, well-typed fields with constant defaults; null when left out
+  std::vector<LocatedProblem> problems;
+  std::map<std::string, Place, std::less<>> places;  // of fields that were written
+
+  // The field's value; null when it was left out or is wrong.
+  [[nodiscard]] const nlohmann::json& Get(std::string_view path) const;
+  // Has the field, something below it or something above it been reported already?
+  [[nodiscard]] bool IsWrong(std::string_view path) const;
+  // Reports at the field's line, or where its nearest written parent is.
+  void Report(std::string_view path, std::string message);
+};
+
+Checked CheckFields(const Node& root);
+
+}  // namespace elephas::manifest
