@@ -226,7 +226,10 @@ class RecordReader {
   }
 
   void Append(Output& output) {
-    for (const std::size_t column : output.columns) output.floats.push_back(row_[column]);
+    const std::size_t start = output.floats.size();
+    output.floats.resize(start + output.columns.size());
+    float* to = output.floats.data() + start;
+    for (const std::size_t column : output.columns) *to++ = row_[column];
     if (!output.integers) return;
     for (const std::size_t column : output.columns) {
       if (!row_ints_[column]) {
