@@ -138,6 +138,7 @@ make_libtorch() {
   local key stamp
   key="$(wheels | sha256sum)"
   stamp="$(cat "$libtorch/elephas.stamp" 2>/dev/null || true)"
+  # shellcheck disable=SC2030  # cuda is to change in that subshell only
   # What has the CUDA libraries serves a build without them too.
   if [[ "$stamp" == "$key" || "$stamp" == "$(cuda=1 && wheels | sha256sum)" ]]; then
     return
@@ -160,6 +161,7 @@ make_libtorch() {
     without=()
     if [[ "$name" == torch ]]; then
       without=(-x torch/lib/libtorch_python.so)
+      # shellcheck disable=SC2031  # and is what it was here
       [[ "$cuda" == 1 ]] || without+=('torch/lib/libtorch_cuda*.so')
     fi
     set -f  # the patterns are unzip's
