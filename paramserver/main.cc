@@ -1,0 +1,162 @@
+// elephas-paramserver: the parameter server of one job.
+//
+// Ends with 0 after SIGTERM or SIGINT, 2 for a bad command line or manifest, 1 for what fails later
+// (a port in use, a checkpoint folder that cannot be used).
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "common/atomic_file.h"
+#include "common/clock.h"
+#include "common/http_server.h"
+#include "common/job_spec.h"
+#include "common/log.h"
+#include "paramserver/job_service.h"
+#include "paramserver/peer_client.h"
+#include "paramserver/rest_handler.h"
+#include "paramserver/server_flags.h"
+
+namespace elephas {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kBadUsage = 2;
+constexpr std::chrono::seconds kGrace{10};
+
+int Complain(int exit_code, const std::string& message) {
+  std::fprintf(stderr, "elephas-paramserver: %s\n", message.c_str());
+  return exit_code;
+}
+
+Result<ParsedManifest> LoadJob(const ServerFlags& flags) {
+  constexpr std::uint64_t kMaxManifest = std::uint64_t{64} << 20;  // an inline model may be long
+  ELEPHAS_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(flags.job_file, kMaxManifest));
+  ParsedManifest manifest = ParseManifest(text, flags.job_file);
+  std::string problems;
+  for (const ManifestProblem& problem : manifest.problems) {
+    problems.append(problems.empty() ? "" : "\n").append(ToString(problem));
+  }
+  if (!problems.empty()) return Invalid(problems);
+  const std::int64_t servers = manifest.spec.parameter_servers.replicas;
+  if (flags.index >= servers) {
+    return Invalid("--index " + std::to_string(flags.index) + ": the job has servers 0 to " +
+                   std::to_string(servers - 1));
+  }
+  return manifest;
+}
+
+Result<std::string> LoadToken(const std::string& path) {
+  ELEPHAS_ASSIGN_OR_RETURN(std::string token, ReadWholeFile(path, 4096));
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  for (const char c : token) {
+    if (c <= ' ' || c > '~') return Invalid(path + ": a token is one line of visible characters");
+  }
+  if (token.empty()) return Invalid(path + ": the token is empty");
+  return token;
+}
+
+Result<std::unique_ptr<JobService>> CreateService(const JobSpec& spec, const ServerFlags& flags,
+                                                  const Clock& clock) {
+  JobServiceOptions options;
+  options.uid = flags.uid;
+  options.resume = flags.resume;
+  options.server_index = flags.index;
+  options.lease_duration = flags.lease;
+  if (spec.checkpoint) {
+    ELEPHAS_ASSIGN_OR_RETURN(options.checkpoint_folder,
+                             ResolveUri(spec.checkpoint->uri, flags.base));
+  }
+  return JobService::Create(spec, std::move(options), clock);
+}
+
+// Without --url: where a worker on this machine reaches the server.
+std::string OwnUrl(const ServerFlags& flags, std::uint16_t port) {
+  if (!flags.url.empty()) return flags.url;
+  const bool any = flags.address == "0.0.0.0" || flags.address == "::";
+  return "http://" + (any ? "127.0.0.1" : flags.address) + ":" + std::to_string(port);
+}
+
+// From here on these signals only end AwaitEnd(): threads inherit the mask.
+sigset_t BlockSignals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  return ends;
+}
+
+void AwaitEnd(const sigset_t& ends) {
+  int signal = 0;
+  while (sigwait(&ends, &signal) != 0) {
+  }
+  LogInfo("stopping", {{"signal", signal}});
+}
+
+int Serve(const ServerFlags& flags) {
+  const sigset_t ends = BlockSignals();
+  auto manifest = LoadJob(flags);
+  if (!manifest.ok()) return Complain(kBadUsage, manifest.status().message());
+  auto token = LoadToken(flags.token_file);
+  if (!token.ok()) return Complain(kBadUsage, token.status().message());
+  if (Status status = InitLog({.role = "paramserver",
+                               .job = manifest->spec.name,
+                               .format = flags.log_format,
+                               .level = flags.log_level});
+      !status.ok()) {
+    return Complain(kBadUsage, status.message());
+  }
+
+  const SystemClock clock;
+  auto service = CreateService(manifest->spec, flags, clock);
+  if (!service.ok()) {
+    const bool usage = service.status().code() == Code::kInvalid;
+    return Complain(usage ? kBadUsage : kFailed, service.status().message());
+  }
+  RestHandler handler(**service, {.token = *token,
+                                  .manifest = manifest->document,
+                                  .uid = flags.uid,
+                                  .server_index = flags.index});
+  HttpServer::Options http;
+  http.address = flags.address;
+  http.port = flags.port;
+  auto server =
+      HttpServer::Start(http, [&handler](HttpRequest& request) { return handler.Handle(request); });
+  if (!server.ok()) return Complain(kFailed, server.status().message());
+
+  const std::uint16_t port = (*server)->port();
+  const std::string url = OwnUrl(flags, port);
+  (*service)->SetOwnUrl(url);
+  std::unique_ptr<PeerClient> peer;
+  if (flags.index > 0) {
+    peer = std::make_unique<PeerClient>(**service,
+                                        PeerClient::Options{.coordinator_url = flags.coordinator,
+                                                            .token = *token,
+                                                            .index = flags.index,
+                                                            .own_url = url});
+  }
+  LogInfo("listening", {{"port", port}, {"server", flags.index}, {"uid", flags.uid}});
+  if (!flags.port_file.empty()) {
+    if (Status status = WriteWholeFile(flags.port_file, std::to_string(port) + "\n");
+        !status.ok()) {
+      return Complain(kFailed, status.message());
+    }
+  }
+
+  AwaitEnd(ends);
+  (*service)->Shutdown();  // first: it wakes the requests that wait, so that they can be answered
+  if (peer) peer->Stop();
+  (*server)->Stop(kGrace);
+  return 0;
+}
+
+}  // namespace
+}  // namespace elephas
+
+int main(int argc, char** argv) {
+  int exit_code = 0;
+  const auto flags = elephas::ParseServerFlags(argc, argv, exit_code);
+  return flags ? elephas::Serve(*flags) : exit_code;
+}

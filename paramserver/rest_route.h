@@ -1,0 +1,81 @@
+// What the groups of routes share: the table's row, the request's typed parts, and the replies.
+// Only the rest_*.cc files include it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/http_server.h"
+#include "common/result.h"
+#include "paramserver/job_service.h"
+#include "paramserver/rest_handler.h"
+
+namespace elephas::rest {
+
+class RestMetrics;
+
+inline constexpr std::string_view kJsonType = "application/json";
+inline constexpr std::string_view kTensorType = "application/octet-stream";
+inline constexpr std::string_view kIncarnationHeader = "Elephas-Incarnation";
+inline constexpr std::chrono::seconds kLongestWait{60};
+
+struct Context {
+  JobService& service;
+  const RestOptions& options;
+  RestMetrics& metrics;
+};
+
+struct Call {
+  HttpRequest& request;
+  std::vector<std::string> path_values;  // what stood for the "{…}" of the route, in order
+};
+
+enum class Body : std::uint8_t { kNone, kJson, kTensors };
+
+struct Route {
+  std::string_view method;
+  std::string_view path;  // "{…}" stands for one segment
+  // An error becomes the reply of its code.
+  Result<HttpReply> (*run)(Context&, Call&);
+  Body body = Body::kNone;
+  std::vector<std::string_view> query = {};  // parameters that it takes
+  std::uint64_t max_json = 65536;
+};
+
+// The groups; each lives in rest_<group>.cc.
+std::span<const Route> WorkerRoutes();
+std::span<const Route> ParameterRoutes();
+std::span<const Route> UpdateRoutes();
+std::span<const Route> WatchRoutes();
+
+// --- the request's parts: kInvalid names what is wrong ---
+// The incarnation that the request belongs to; nullopt when it names none.
+Result<std::optional<Incarnation>> OptionalIncarnation(const HttpRequest& request);
+Result<Incarnation> RequiredIncarnation(const HttpRequest& request);
+Result<std::int64_t> QueryInt(const HttpRequest& request, std::string_view name,
+                              std::int64_t fallback);
+Result<bool> QueryBool(const HttpRequest& request, std::string_view name);
+// Seconds, a fraction allowed, from 0 to kLongestWait; 0 when left out.
+Result<std::chrono::milliseconds> QueryWait(const HttpRequest& request);
+Result<std::chrono::milliseconds> WaitFromSeconds(double seconds);
+// The body of a route with Body::kJson, whose size the handler has checked.
+Result<nlohmann::json> ReadJson(HttpRequest& request);
+// Names of workers stand in paths, logs and metrics: 1 to 128 of A-Z a-z 0-9 . _ -
+Status CheckWorkerName(std::string_view name);
+
+// --- replies ---
+HttpReply JsonReply(const nlohmann::json& json, int status = 200);
+HttpReply NoContent();
+// `code` is one of CodeName().
+HttpReply ErrorReply(int status, Code code, std::string_view message);
+// By the table from Code to HTTP status; a conflict carries the current incarnation.
+HttpReply ErrorReply(const Status& status, Incarnation current);
+HttpReply TooLarge(std::uint64_t size, std::uint64_t limit);
+
+}  // namespace elephas::rest

@@ -1,0 +1,186 @@
+// Workers, leases and peers: who takes part and who does what.
+#include <array>
+
+#include "common/json_reader.h"
+#include "common/log.h"
+#include "common/protocol.h"
+#include "paramserver/rest_route.h"
+
+namespace elephas::rest {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxText = 16384;  // of a failure's message
+constexpr std::int64_t kMaxCount = std::int64_t{1} << 53;
+
+Result<HttpReply> GetJob(Context& context, Call&) {
+  const json status = context.service.StatusJson();
+  return JsonReply({{"uid", status.value("uid", context.options.uid)},
+                    {"server", context.options.server_index},
+                    {"servers", context.service.spec().parameter_servers.replicas},
+                    {"incarnation", context.service.CurrentIncarnation().value()},
+                    {"manifest", context.options.manifest}});
+}
+
+Result<HttpReply> Join(Context& context, Call& call) {
+  ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
+  JsonReader reader(body, "join");
+  const std::string name = reader.String("name");
+  ELEPHAS_RETURN_IF_ERROR(reader.Finish());
+  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(name));
+  ELEPHAS_ASSIGN_OR_RETURN(const JoinReply joined, context.service.Join(name));
+  LogInfo("worker joined",
+          {{"worker", joined.worker}, {"incarnation", joined.incarnation.value()}});
+  return JsonReply({{"worker", joined.worker},
+                    {"incarnation", joined.incarnation.value()},
+                    {"initialised", joined.initialised},
+                    {"seed", joined.seed},
+                    {"servers", joined.servers},
+                    {"leaseSeconds", static_cast<double>(joined.lease_duration.count()) / 1000}});
+}
+
+Result<HttpReply> Heartbeat(Context& context, Call& call) {
+  ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
+  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(call.path_values[0]));
+  ELEPHAS_RETURN_IF_ERROR(context.service.Heartbeat(call.path_values[0], incarnation));
+  return NoContent();
+}
+
+Result<HttpReply> Leave(Context& context, Call& call) {
+  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(call.path_values[0]));
+  ELEPHAS_RETURN_IF_ERROR(context.service.Leave(call.path_values[0]));
+  LogInfo("worker left", {{"worker", call.path_values[0]}});
+  return NoContent();
+}
+
+Result<HttpReply> Fail(Context& context, Call& call) {
+  ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
+  JsonReader reader(body, "failure");
+  const std::string worker = reader.String("worker");
+  const std::string reason = reader.String("reason");
+  const std::string message = reader.String("message");
+  ELEPHAS_RETURN_IF_ERROR(reader.Finish());
+  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(worker));
+  if (reason.empty() || reason.size() > 128) return Invalid("'reason' has 1 to 128 bytes");
+  if (message.size() > kMaxText) return Invalid("'message' is longer than 16384 bytes");
+  ELEPHAS_RETURN_IF_ERROR(context.service.Fail(worker, reason, message));
+  LogError("job failed", {{"worker", worker}, {"reason", reason}, {"message", message}});
+  return NoContent();
+}
+
+Result<HttpReply> AcquireLease(Context& context, Call& call) {
+  ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
+  ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
+  JsonReader reader(body, "lease");
+  const std::string worker = reader.String("worker");
+  const double seconds = body.contains("wait") ? reader.Number("wait") : 0.0;
+  const bool prefetch = body.contains("prefetch") && reader.Bool("prefetch");
+  ELEPHAS_RETURN_IF_ERROR(reader.Finish());
+  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(worker));
+  ELEPHAS_ASSIGN_OR_RETURN(const auto wait, WaitFromSeconds(seconds));
+  ELEPHAS_ASSIGN_OR_RETURN(const LeaseReply reply,
+                           context.service.AcquireLease(worker, incarnation, wait, prefetch));
+  switch (reply.state) {
+    case LeaseReply::State::kLeased:
+      return JsonReply({{"state", "leased"}, {"lease", ToJson(*reply.lease)}});
+    case LeaseReply::State::kWait:
+      return JsonReply({{"state", "wait"}});
+    case LeaseReply::State::kSucceeded:
+      return JsonReply({{"state", "succeeded"}});
+    case LeaseReply::State::kFailed:
+      return JsonReply({{"state", "failed"}, {"message", reply.message}});
+  }
+  return Internal("a lease reply of no known state");
+}
+
+Result<std::vector<std::string>> StringsFrom(const json& array, std::string_view name) {
+  const Status wrong = Invalid("'" + std::string(name) + "' must be an array of strings");
+  if (!array.is_array()) return wrong;
+  std::vector<std::string> strings;
+  for (const json& entry : array) {
+    if (!entry.is_string()) return wrong;
+    strings.push_back(entry.get<std::string>());
+  }
+  return strings;
+}
+
+Result<HttpReply> FinishTask(Context& context, Call& call) {
+  ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
+  std::int64_t lease = 0;
+  for (const char c : call.path_values[0]) {
+    if (c < '0' || c > '9' || lease > kMaxCount) return NotFound("there is no such lease");
+    lease = lease * 10 + (c - '0');
+  }
+  ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
+  JsonReader reader(body, "finish");
+  TaskId task;
+  const auto kind = WorkKindFromWord(reader.String("task"));
+  task.epoch = Epoch(reader.Int("epoch", 0, kMaxCount));
+  task.partition = Partition(reader.Int("partition", 0, kMaxCount));
+  const std::int64_t examples = reader.Int("examples", 0, kMaxCount);
+  const json& sums = reader.Any("metrics");
+  const json outputs_json = body.contains("outputs") ? reader.Any("outputs") : json::array();
+  ELEPHAS_RETURN_IF_ERROR(reader.Finish());
+  if (!kind.ok()) return kind.status();
+  task.kind = *kind;
+  ELEPHAS_ASSIGN_OR_RETURN(const MetricSums metrics, MetricSumsFromJson(sums));
+  ELEPHAS_ASSIGN_OR_RETURN(const auto outputs, StringsFrom(outputs_json, "outputs"));
+  ELEPHAS_ASSIGN_OR_RETURN(
+      const UpdateOutcome outcome,
+      context.service.FinishTask(LeaseId(lease), incarnation, task, examples, metrics, outputs));
+  return JsonReply({{"outcome", Word(outcome)}});
+}
+
+Result<HttpReply> RegisterPeer(Context& context, Call& call) {
+  ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
+  JsonReader reader(body, "peer");
+  const std::int64_t index = reader.Int("index", 0, kMaxCount);
+  const std::string boot = reader.String("boot");
+  const std::string url = reader.String("url");
+  const Incarnation incarnation(reader.Int("incarnation", 0, kMaxCount));
+  const json& cuts_json = reader.Any("cuts");
+  ELEPHAS_RETURN_IF_ERROR(reader.Finish());
+  const std::int64_t servers = context.service.spec().parameter_servers.replicas;
+  if (index < 1 || index >= servers) {
+    return Invalid("'index' is " + std::to_string(index) + ", the job has servers 0 to " +
+                   std::to_string(servers - 1) + " and 0 does not register");
+  }
+  if (boot.empty() || boot.size() > 128) return Invalid("'boot' has 1 to 128 bytes");
+  if (!url.starts_with("http://") || url.size() > 512)
+    return Invalid("'url' is no http:// address");
+  if (!cuts_json.is_array()) return Invalid("'cuts' must be an array of whole numbers");
+  std::vector<std::int64_t> cuts;
+  for (const json& cut : cuts_json) {
+    if (!cut.is_number_integer() || cut < 1 || cut > kMaxCount) {
+      return Invalid("'cuts' must be an array of whole numbers from 1");
+    }
+    cuts.push_back(cut.get<std::int64_t>());
+  }
+  ELEPHAS_ASSIGN_OR_RETURN(const JobService::PeerReply peer,
+                           context.service.RegisterPeer(index, boot, url, incarnation, cuts));
+  return JsonReply({{"incarnation", peer.incarnation.value()},
+                    {"cut", peer.cut},
+                    {"seed", peer.seed},
+                    {"uid", peer.uid}});
+}
+
+}  // namespace
+
+std::span<const Route> WorkerRoutes() {
+  // An epoch-by-epoch metrics list of a long `fit` job, or a peer's list of cuts, may be long.
+  constexpr std::uint64_t kMegabyte = 1 << 20;
+  static const std::array kRoutes{
+      Route{"GET", "/v1/job", GetJob},
+      Route{"POST", "/v1/workers", Join, Body::kJson},
+      Route{"PUT", "/v1/workers/{worker}/heartbeat", Heartbeat},
+      Route{"DELETE", "/v1/workers/{worker}", Leave},
+      Route{"POST", "/v1/failure", Fail, Body::kJson},
+      Route{"POST", "/v1/leases", AcquireLease, Body::kJson},
+      Route{"POST", "/v1/leases/{lease}/finish", FinishTask, Body::kJson, {}, kMegabyte},
+      Route{"POST", "/v1/peers", RegisterPeer, Body::kJson, {}, kMegabyte},
+  };
+  return kRoutes;
+}
+
+}  // namespace elephas::rest

@@ -1,0 +1,64 @@
+#include "paramserver/server_flags.h"
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+
+namespace elephas {
+
+std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_code) {
+  ServerFlags flags;
+  double lease_seconds = 15;
+  CLI::App app("The parameter server of one ElephasJob.", "elephas-paramserver");
+  app.add_option("--job", flags.job_file, "the manifest (YAML or JSON)")
+      ->required()
+      ->envname("ELEPHAS_JOB_FILE");
+  app.add_option("--uid", flags.uid,
+                 "identity of the run; checkpoints of another are not continued")
+      ->required()
+      ->envname("ELEPHAS_JOB_UID");
+  app.add_option("--index", flags.index, "number of this server, from 0")
+      ->check(CLI::NonNegativeNumber)
+      ->envname("ELEPHAS_SERVER_INDEX");
+  app.add_option("--base", flags.base, "folder that relative paths of the manifest start from")
+      ->capture_default_str()
+      ->envname("ELEPHAS_BASE");
+  app.add_option("--address", flags.address, "address to listen on")
+      ->capture_default_str()
+      ->envname("ELEPHAS_ADDRESS");
+  app.add_option("--port", flags.port, "port to listen on; 0: any free one")
+      ->capture_default_str()
+      ->envname("ELEPHAS_PORT");
+  app.add_option("--port-file", flags.port_file, "file to write the port into, once listening");
+  app.add_option("--token-file", flags.token_file, "file that holds the job's bearer token")
+      ->required()
+      ->envname("ELEPHAS_TOKEN_FILE");
+  app.add_option("--coordinator", flags.coordinator, "base URL of server 0; servers 1.. need it")
+      ->envname("ELEPHAS_COORDINATOR");
+  app.add_option("--url", flags.url, "base URL under which workers reach this server")
+      ->envname("ELEPHAS_SERVER_URL");
+  app.add_option("--lease-seconds", lease_seconds, "how long a lease lasts without a sign of life")
+      ->capture_default_str()
+      ->check(CLI::Range(0.05, 86400.0))
+      ->envname("ELEPHAS_LEASE_SECONDS");
+  app.add_flag("--resume", flags.resume, "continue from the newest checkpoint of any run")
+      ->envname("ELEPHAS_RESUME");
+  app.add_option("--log-format", flags.log_format, "text or json (ELEPHAS_LOG_FORMAT)")
+      ->check(CLI::IsMember({"text", "json"}));
+  app.add_option("--log-level", flags.log_level,
+                 "debug, info, warning, error or off (ELEPHAS_LOG_LEVEL)")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
+  try {
+    app.parse(argc, argv);
+    if (flags.uid.empty()) throw CLI::ValidationError("--uid", "must not be empty");
+    if (flags.index > 0 && flags.coordinator.empty()) {
+      throw CLI::ValidationError("--coordinator", "is needed by servers other than 0");
+    }
+  } catch (const CLI::ParseError& error) {
+    exit_code = app.exit(error) == 0 ? 0 : 2;
+    return std::nullopt;
+  }
+  flags.lease = std::chrono::milliseconds(std::llround(lease_seconds * 1000));
+  return flags;
+}
+
+}  // namespace elephas
