@@ -2,9 +2,11 @@
 // side (paths, status codes) is docs/openapi.yaml.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +62,22 @@ struct Lease {
 };
 nlohmann::json ToJson(const Lease& lease);
 Result<Lease> LeaseFromJson(const nlohmann::json& json);
+
+struct JoinReply {
+  std::string worker;  // the name under which it is known from now on
+  Incarnation incarnation;
+  bool initialised = false;          // false: PUT /v1/layout and /v1/parameters first
+  std::uint64_t seed = 0;            // the job's seed, drawn once when the manifest gives none
+  std::vector<std::string> servers;  // base URLs of all parameter servers, by index
+  std::chrono::milliseconds lease_duration{};
+};
+
+// Either a lease, or why there is none.
+struct LeaseReply {
+  enum class State : std::uint8_t { kLeased, kWait, kSucceeded, kFailed } state = State::kWait;
+  std::optional<Lease> lease;
+  std::string message;  // kFailed: the reason
+};
 
 // What precedes the numbers of an update: `__metadata__["update"]` of the pushed safetensors body.
 struct UpdateHeader {

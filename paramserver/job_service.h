@@ -49,22 +49,6 @@ struct Snapshot {
   std::vector<std::shared_ptr<const FloatBuffer>> slots;
 };
 
-struct JoinReply {
-  std::string worker;  // the name under which it is known from now on
-  Incarnation incarnation;
-  bool initialised = false;          // false: PUT /v1/layout and /v1/parameters first
-  std::uint64_t seed = 0;            // the job's seed, drawn once when the manifest gives none
-  std::vector<std::string> servers;  // base URLs of all parameter servers, by index
-  std::chrono::milliseconds lease_duration{};
-};
-
-// Either a lease, or why there is none.
-struct LeaseReply {
-  enum class State : std::uint8_t { kLeased, kWait, kSucceeded, kFailed } state = State::kWait;
-  std::optional<Lease> lease;
-  std::string message;  // kFailed: the reason
-};
-
 struct UpdateReply {
   UpdateOutcome outcome = UpdateOutcome::kApplied;
   Version version;
@@ -105,7 +89,10 @@ class JobService {
                                std::int64_t iterations) = 0;
 
   // --- work (server 0) ---
-  // Blocks up to `wait` for a task. `prefetch`: only when no idle worker could take it.
+  // Blocks up to `wait` for a task. `prefetch`: one more beside the task that the worker has begun,
+  // and only when no idle worker could take it. A worker therefore holds no lease when it asks
+  // without, and at most one when it asks with `prefetch`; one that it holds all the same (the
+  // reply that granted it was lost) is given to it again.
   virtual Result<LeaseReply> AcquireLease(const std::string& worker, Incarnation incarnation,
                                           std::chrono::milliseconds wait, bool prefetch) = 0;
   // For tasks without updates (validate, evaluate, predict, finalize). A repeat is kDuplicate.

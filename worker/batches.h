@@ -1,0 +1,56 @@
+// A task's rows as batches of tensors: shuffled by the task's own order, cast to what the model's
+// inputs want, gathered into memory that the batches are views of.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "common/partitioning.h"
+#include "common/result.h"
+#include "worker/data/dataset.h"
+#include "worker/keras/model.h"
+
+namespace elephas {
+
+// The dataset's arrays in the model's order, checked against its inputs. Views; the dataset must
+// outlive it. Immutable; share freely between threads.
+struct ModelData {
+  std::vector<at::Tensor> features;  // one per model input, [rows, …] in the input's shape
+  std::vector<at::Tensor> labels;    // one per model output, or empty
+};
+
+// kInvalid names the input or output and both shapes when the dataset does not fit the model.
+Result<ModelData> BindData(const Dataset& dataset, const keras::Model& model, bool need_labels);
+
+struct Batch {
+  std::vector<at::Tensor> features, labels;
+  std::int64_t examples = 0;
+};
+
+// Not thread-safe; may be made on one thread and used on another.
+class Batches {
+ public:
+  // Rows `rows` of the data in `order` (offsets from rows.first; empty: as they stand).
+  Batches(const ModelData& data, Range rows, std::vector<std::int64_t> order,
+          std::int64_t batch_size);
+
+  [[nodiscard]] const Range& rows() const { return rows_; }
+
+  // Gathers all rows now, when they are few enough to hold twice; a later At() is then a view.
+  void Prefetch();
+  // Batch `index` of one pass over the rows.
+  [[nodiscard]] Batch At(std::int64_t index) const;
+
+ private:
+  [[nodiscard]] at::Tensor Rows(const at::Tensor& source, const Range& range) const;
+
+  const ModelData* data_;  // never null
+  Range rows_;
+  std::vector<std::int64_t> order_;
+  std::int64_t batch_size_;
+  ModelData gathered_;  // empty until Prefetch()
+};
+
+}  // namespace elephas

@@ -1,0 +1,151 @@
+// elephas-worker: joins a job's parameter server and does what it is leased, until the job ends.
+//
+// Exit codes: 0 the job succeeded, 3 the job failed (the server holds the reason), 2 bad usage, 1
+// the server could not be reached or refused this worker.
+#include <ATen/Parallel.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "common/atomic_file.h"
+#include "common/job_spec.h"
+#include "common/log.h"
+#include "worker/heartbeat.h"
+#include "worker/job_client.h"
+#include "worker/loaded_job.h"
+#include "worker/session.h"
+
+namespace elephas {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+constexpr int kSucceeded = 0;
+constexpr int kGaveUp = 1;
+constexpr int kUsage = 2;
+constexpr int kJobFailed = 3;
+
+struct WorkerOptions {
+  std::string server;
+  std::string name;
+  std::string base = ".";
+  std::string token;
+  std::chrono::seconds server_timeout{300};
+};
+
+// Calls until it works, at most `timeout`, with growing pauses: a server that starts again needs a
+// while.
+template <typename Function>
+auto Patiently(std::chrono::seconds timeout, Function&& call) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  auto pause = milliseconds(20);
+  for (;;) {
+    auto result = call();
+    if (result.ok() || !result.status().retryable() ||
+        std::chrono::steady_clock::now() + pause > deadline) {
+      return result;
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, milliseconds(1000));
+  }
+}
+
+Result<JobSpec> FetchSpec(JobClient& client, std::chrono::seconds timeout, std::string& uid) {
+  ELEPHAS_ASSIGN_OR_RETURN(const json reply, Patiently(timeout, [&] { return client.Job(); }));
+  uid = reply.value("uid", "");
+  ParsedManifest manifest =
+      ParseManifest(reply.value("manifest", json()).dump(), "the server's job");
+  if (!manifest.problems.empty()) return Invalid(ToString(manifest.problems.front()));
+  return std::move(manifest.spec);
+}
+
+int Work(const WorkerOptions& options) {
+  JobClient client(options.server, options.token);
+  std::string uid;
+  const Result<JobSpec> spec = FetchSpec(client, options.server_timeout, uid);
+  if (!spec.ok()) {
+    LogError("the job could not be read", {{"message", spec.status().message()}});
+    return kGaveUp;
+  }
+  at::set_num_threads(static_cast<int>(spec->workers.threads));
+
+  std::unique_ptr<LoadedJob> job;
+  Incarnation last(0);
+  for (;;) {
+    const Result<JoinReply> joined =
+        Patiently(options.server_timeout, [&] { return client.Join(options.name); });
+    if (!joined.ok()) {
+      LogError("could not join", {{"message", joined.status().message()}});
+      return kGaveUp;
+    }
+    const Heartbeat heartbeat(options.server, options.token, *joined);
+    if (job == nullptr || job->seed != joined->seed) {
+      Result<std::unique_ptr<LoadedJob>> loaded = LoadJob(*spec, options.base, joined->seed);
+      if (!loaded.ok()) {
+        LogError("the job cannot run", {{"message", loaded.status().message()}});
+        const Status told = client.Fail(options.name, "InvalidJob", loaded.status().message());
+        if (!told.ok()) LogError("failure could not be told", {{"message", told.message()}});
+        return kJobFailed;
+      }
+      job = *std::move(loaded);
+    }
+    const SessionEnd end = RunSession(*job, *joined, uid, options.token, client);
+    if (end.kind == SessionEnd::Kind::kSucceeded) return kSucceeded;
+    if (end.kind == SessionEnd::Kind::kFailed) {
+      LogError("the job failed", {{"message", end.message}});
+      return kJobFailed;
+    }
+    LogInfo("joining again", {{"worker", options.name}, {"reason", end.message}});
+    // The same incarnation once more means that something does not go away by joining: take time.
+    if (last == joined->incarnation) std::this_thread::sleep_for(milliseconds(100));
+    last = joined->incarnation;
+  }
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{"Trains, evaluates and predicts tasks of one ElephasJob."};
+  WorkerOptions options;
+  std::string token_file;
+  app.add_option("--server", options.server, "Base URL of parameter server 0")
+      ->required()
+      ->envname("ELEPHAS_SERVER");
+  app.add_option("--name", options.name, "This worker's name, unique in the job")
+      ->required()
+      ->envname("ELEPHAS_WORKER_NAME");
+  app.add_option("--base", options.base, "Folder that URIs without a scheme are relative to");
+  app.add_option("--token-file", token_file, "File with the job's bearer token")
+      ->required()
+      ->envname("ELEPHAS_TOKEN_FILE");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kSucceeded : kUsage;
+  }
+  const Status log = InitLog({.role = "worker"});
+  if (!log.ok()) {
+    LogError("bad usage", {{"message", log.message()}});
+    return kUsage;
+  }
+  Result<std::string> token = ReadWholeFile(token_file, 4096);
+  if (!token.ok()) {
+    LogError("the token cannot be read", {{"message", token.status().message()}});
+    return kUsage;
+  }
+  options.token = *std::move(token);
+  while (!options.token.empty() && (options.token.back() == '\n' || options.token.back() == '\r')) {
+    options.token.pop_back();
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  return Work(options);
+}
+
+}  // namespace
+}  // namespace elephas
+
+int main(int argc, char** argv) { return elephas::Main(argc, argv); }

@@ -1,0 +1,257 @@
+#include "worker/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/log.h"
+#include "worker/exchange.h"
+#include "worker/files/npy_writer.h"
+#include "worker/files/npz_writer.h"
+#include "worker/outputs.h"
+#include "worker/rest_exchange.h"
+#include "worker/train_loop.h"
+#include "worker/trainer.h"
+
+namespace elephas {
+
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLeaseWait{20000};
+
+// True for the errors that say "the state moved on": joining again finds out what is left to do.
+bool MeansRejoin(const Status& status) {
+  return status.retryable() || status.code() == Code::kConflict || status.code() == Code::kNotFound;
+}
+
+class Session {
+ public:
+  Session(LoadedJob& job, const JoinReply& joined, const std::string& uid, const std::string& token,
+          JobClient& client)
+      : job_(job),
+        joined_(joined),
+        uid_(uid),
+        client_(client),
+        exchange_(MakeRestExchange(joined.servers, token, joined.incarnation, job.layout)),
+        ahead_client_(joined.servers[0], token),
+        ahead_exchange_(MakeRestExchange(joined.servers, token, joined.incarnation, job.layout)),
+        trainer_(job.spec, joined.seed, *job.model, job.loss.get(), job.optimizer.get(), job.data) {
+    if (job.optimizer) {
+      train_loop_.emplace(
+          job.spec, joined.worker, joined.incarnation,
+          TrainLoop::Connections{client_, *exchange_, ahead_client_, *ahead_exchange_}, trainer_);
+    }
+  }
+
+  SessionEnd Run() {
+    Status status = exchange_->Initialise(job_.layout, job_.initial_parameters, {}, 0);
+    while (status.ok()) {
+      std::optional<Work> work;
+      if (train_loop_) work = train_loop_->TakeAhead();
+      if (!work) {
+        const Result<LeaseReply> reply =
+            client_.AcquireLease(joined_.worker, joined_.incarnation, kLeaseWait, false);
+        status = reply.status();
+        if (!status.ok()) break;
+        if (reply->state == LeaseReply::State::kSucceeded) {
+          return {SessionEnd::Kind::kSucceeded, ""};
+        }
+        if (reply->state == LeaseReply::State::kFailed) {
+          RemoveHiddenPredictions();
+          return {SessionEnd::Kind::kFailed, reply->message};
+        }
+        if (reply->state == LeaseReply::State::kWait) continue;
+        work = Work{*reply->lease, std::nullopt};
+      }
+      status = Do(*std::move(work));
+    }
+    return End(status);
+  }
+
+ private:
+  SessionEnd End(const Status& status) {
+    if (MeansRejoin(status)) return {SessionEnd::Kind::kRejoin, status.message()};
+    const Status told = client_.Fail(joined_.worker, "WorkerError", status.message());
+    if (!told.ok()) LogError("failure could not be told", {{"message", told.message()}});
+    RemoveHiddenPredictions();
+    return {SessionEnd::Kind::kFailed, status.message()};
+  }
+
+  Status Do(Work work) {
+    const Lease lease = work.lease;
+    LogDebug("task", {{"worker", joined_.worker}, {"task", ToString(lease.task)}});
+    switch (lease.task.kind) {
+      case WorkKind::kTrain:
+        pulled_for_.reset();
+        return train_loop_->Train(std::move(work));
+      case WorkKind::kValidate:
+      case WorkKind::kEvaluate:
+        return Evaluate(lease);
+      case WorkKind::kPredict:
+        return Predict(lease);
+      case WorkKind::kFinalize:
+        return Finalize(lease);
+    }
+    return Internal("unknown task");
+  }
+
+  // The parameters of exactly the lease's version; they do not change while such a task is open.
+  Status PullFor(const Lease& lease) {
+    if (pulled_for_ == lease.version) return OkStatus();
+    ELEPHAS_ASSIGN_OR_RETURN(const Exchange::Pulled pulled,
+                             exchange_->Pull(lease.version, trainer_.parameters(), {}));
+    if (pulled.version != lease.version) {
+      return Conflict("version " + std::to_string(lease.version.value()) + " is over");
+    }
+    pulled_for_ = lease.version;
+    return OkStatus();
+  }
+
+  Status Evaluate(const Lease& lease) {
+    ELEPHAS_RETURN_IF_ERROR(PullFor(lease));
+    ELEPHAS_ASSIGN_OR_RETURN(const MetricSums sums, trainer_.Evaluate(lease));
+    return client_.Finish(lease, lease.rows.size(), sums, {}).status();
+  }
+
+  // ---- predict: rows go into hidden files of the whole result, finalize publishes them
+
+  struct PredictionFile {
+    std::string array;  // name in predictions.npz; empty for predictions.npy
+    std::string hidden;
+    std::vector<std::int64_t> shape;  // all rows
+  };
+
+  Result<std::string> Output(const std::string& name) const {
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string folder, ResolveUri(job_.spec.output_uri, job_.base));
+    return (fs::path(folder) / name).string();
+  }
+
+  Result<std::vector<PredictionFile>> PredictionFiles() {
+    ELEPHAS_ASSIGN_OR_RETURN(const auto shapes, trainer_.OutputShapes());
+    const bool several = shapes.size() > 1;
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string path,
+                             Output(several ? "predictions.npz" : "predictions.npy"));
+    std::vector<PredictionFile> files;
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      PredictionFile file;
+      file.array = several ? job_.model->outputs()[i].name : "";
+      file.hidden = HiddenPath(path, uid_, file.array);
+      file.shape = {job_.dataset.rows};
+      file.shape.insert(file.shape.end(), shapes[i].begin(), shapes[i].end());
+      files.push_back(std::move(file));
+    }
+    return files;
+  }
+
+  Status Predict(const Lease& lease) {
+    ELEPHAS_RETURN_IF_ERROR(PullFor(lease));
+    ELEPHAS_ASSIGN_OR_RETURN(const std::vector<PredictionFile> files, PredictionFiles());
+    std::vector<NpyRowFile> open;
+    for (const PredictionFile& file : files) {
+      ELEPHAS_ASSIGN_OR_RETURN(NpyRowFile opened, NpyRowFile::Open(file.hidden, file.shape));
+      open.push_back(std::move(opened));
+    }
+    const auto write = [&](std::size_t output, std::int64_t row, std::span<const float> values) {
+      return open[output].WriteRows(row, values);
+    };
+    ELEPHAS_RETURN_IF_ERROR(trainer_.Predict(lease, write));
+    for (NpyRowFile& file : open) ELEPHAS_RETURN_IF_ERROR(file.Sync());
+    return client_.Finish(lease, lease.rows.size(), {}, {}).status();
+  }
+
+  // A failed job leaves nothing behind.
+  void RemoveHiddenPredictions() {
+    if (job_.spec.task != TaskKind::kPredict) return;
+    const Result<std::vector<PredictionFile>> files = PredictionFiles();
+    if (!files.ok()) return;
+    for (const PredictionFile& file : *files) {
+      std::error_code error;
+      fs::remove(file.hidden, error);
+      if (error)
+        LogWarning("file left behind", {{"path", file.hidden}, {"message", error.message()}});
+    }
+  }
+
+  // ---- finalize
+
+  Status Finalize(const Lease& lease) {
+    if (train_loop_) ELEPHAS_RETURN_IF_ERROR(train_loop_->Flush());
+    std::vector<std::string> outputs;
+    switch (job_.spec.task) {
+      case TaskKind::kTrain:
+        ELEPHAS_RETURN_IF_ERROR(WriteModel(lease, outputs));
+        break;
+      case TaskKind::kEvaluate:
+        ELEPHAS_RETURN_IF_ERROR(WriteMetrics(outputs));
+        break;
+      case TaskKind::kPredict:
+        ELEPHAS_RETURN_IF_ERROR(PublishPredictions(outputs));
+        break;
+    }
+    return client_.Finish(lease, 0, {}, outputs).status();
+  }
+
+  Status WriteModel(const Lease& lease, std::vector<std::string>& outputs) {
+    ELEPHAS_RETURN_IF_ERROR(PullFor(lease));
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string model, Output("model.safetensors"));
+    ELEPHAS_RETURN_IF_ERROR(WriteModelSafetensors(model, job_.layout, trainer_.parameters()));
+    outputs.push_back(model);
+    ELEPHAS_ASSIGN_OR_RETURN(const nlohmann::json history, client_.History());
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string path, Output("history.json"));
+    ELEPHAS_RETURN_IF_ERROR(WriteJsonFile(path, history));
+    outputs.push_back(path);
+    return OkStatus();
+  }
+
+  Status WriteMetrics(std::vector<std::string>& outputs) {
+    ELEPHAS_ASSIGN_OR_RETURN(const nlohmann::json status, client_.JobStatus());
+    const nlohmann::json metrics = status.value("/result/metrics"_json_pointer, nlohmann::json());
+    if (!metrics.is_object()) return Conflict("the server has no result yet");
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string path, Output("metrics.json"));
+    ELEPHAS_RETURN_IF_ERROR(WriteJsonFile(path, metrics));
+    outputs.push_back(path);
+    return OkStatus();
+  }
+
+  Status PublishPredictions(std::vector<std::string>& outputs) {
+    ELEPHAS_ASSIGN_OR_RETURN(const std::vector<PredictionFile> files, PredictionFiles());
+    if (files.size() == 1) {
+      ELEPHAS_ASSIGN_OR_RETURN(const std::string path, Output("predictions.npy"));
+      ELEPHAS_RETURN_IF_ERROR(PublishHidden(files[0].hidden, path));
+      outputs.push_back(path);
+      return OkStatus();
+    }
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string path, Output("predictions.npz"));
+    std::vector<NpzPart> parts;
+    for (const PredictionFile& file : files) parts.push_back({file.array, file.hidden});
+    ELEPHAS_RETURN_IF_ERROR(WriteNpz(path, parts));
+    outputs.push_back(path);
+    return OkStatus();
+  }
+
+  LoadedJob& job_;
+  const JoinReply& joined_;
+  const std::string& uid_;
+  JobClient& client_;
+  std::unique_ptr<Exchange> exchange_;
+  JobClient ahead_client_;
+  std::unique_ptr<Exchange> ahead_exchange_;
+  Trainer trainer_;
+  std::optional<TrainLoop> train_loop_;
+  std::optional<Version> pulled_for_;
+};
+
+}  // namespace
+
+SessionEnd RunSession(LoadedJob& job, const JoinReply& joined, const std::string& uid,
+                      const std::string& token, JobClient& client) {
+  return Session(job, joined, uid, token, client).Run();
+}
+
+}  // namespace elephas

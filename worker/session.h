@@ -1,0 +1,24 @@
+// One worker in one incarnation of the job: takes leases and does them, until the job ends or the
+// incarnation is over.
+#pragma once
+
+#include <string>
+
+#include "common/protocol.h"
+#include "common/result.h"
+#include "worker/job_client.h"
+#include "worker/loaded_job.h"
+
+namespace elephas {
+
+struct SessionEnd {
+  enum class Kind : std::uint8_t { kSucceeded, kFailed, kRejoin } kind = Kind::kRejoin;
+  std::string message;  // why it failed, or why to join again
+};
+
+// `client` speaks to server 0. Errors that no retry mends (bad data, NaN loss, a full disk) are
+// told to the server and fail the job. Blocking.
+SessionEnd RunSession(LoadedJob& job, const JoinReply& joined, const std::string& uid,
+                      const std::string& token, JobClient& client);
+
+}  // namespace elephas
