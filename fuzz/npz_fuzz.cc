@@ -1,0 +1,18 @@
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "fuzz/dataset_check.h"
+#include "worker/data/npz_reader.h"
+#include "worker/files/zip_reader.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  auto archive = elephas::ZipReader::OpenMemory(std::as_bytes(std::span(data, size)));
+  if (!archive.ok()) {
+    elephas::FuzzCheckRefusal(archive.status());
+    return 0;
+  }
+  elephas::FuzzCheckDataset(elephas::ReadNpz("f.npz", *archive, {}, {.need_labels = false}));
+  elephas::FuzzCheckDataset(elephas::ReadNpz("f.npz", *archive, {}, {}));
+  return 0;
+}
