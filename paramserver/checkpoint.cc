@@ -1,6 +1,5 @@
 #include "paramserver/checkpoint.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -28,6 +27,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFormat = "elephas-checkpoint-1";
 constexpr std::string_view kNoChecksum = "00000000";
+constexpr std::string_view kPrefix = "checkpoint-";
 constexpr std::size_t kChunk = std::size_t{1} << 20;
 constexpr std::uint64_t kMaxHeader = std::uint64_t{1} << 30;
 
@@ -62,6 +62,10 @@ std::size_t FindDigits(std::string_view header, std::string_view digits) {
     if (value != std::string_view::npos && value - key < 16) return value + 1;
   }
   return std::string_view::npos;
+}
+
+std::string SuffixOf(std::int64_t shard, std::int64_t shards) {
+  return "-shard-" + std::to_string(shard) + "-of-" + std::to_string(shards) + ".safetensors";
 }
 
 std::int64_t ToInt(const std::string& text) {
@@ -139,7 +143,24 @@ Result<CheckpointFolder> CheckpointFolder::Open(std::string folder, std::string 
   if (access(folder.c_str(), W_OK | X_OK) != 0) {
     return Internal("checkpoint folder " + folder + ": " + std::strerror(errno));
   }
-  return CheckpointFolder(std::move(folder), std::move(uid), shard, shards);
+  CheckpointFolder opened(std::move(folder), std::move(uid), shard, shards);
+  opened.RemoveUnfinished();
+  return opened;
+}
+
+void CheckpointFolder::RemoveUnfinished() const {
+  // As AtomicFile names them: ".<name>.<unique>.tmp".
+  const std::string ours = SuffixOf(shard_, shards_) + ".";
+  std::vector<fs::path> unfinished;
+  std::error_code error;
+  for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with("." + std::string(kPrefix)) && name.ends_with(".tmp") &&
+        name.find(ours) != std::string::npos) {
+      unfinished.push_back(it->path());
+    }
+  }
+  for (const fs::path& path : unfinished) fs::remove(path, error);
 }
 
 std::string CheckpointFolder::Path(std::int64_t cut) const {
@@ -151,14 +172,13 @@ std::string CheckpointFolder::Path(std::int64_t cut) const {
 }
 
 std::vector<CheckpointFolder::Entry> CheckpointFolder::Entries() const {
-  const std::string suffix =
-      "-shard-" + std::to_string(shard_) + "-of-" + std::to_string(shards_) + ".safetensors";
-  constexpr std::string_view kPrefix = "checkpoint-";
+  const std::string suffix = SuffixOf(shard_, shards_);
   std::vector<Entry> entries;
   std::error_code error;
   for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
     if (!name.starts_with(kPrefix) || !name.ends_with(suffix)) continue;
+    if (name.size() < kPrefix.size() + suffix.size()) continue;
     const std::string digits =
         name.substr(kPrefix.size(), name.size() - kPrefix.size() - suffix.size());
     if (digits.empty() ||
@@ -274,7 +294,8 @@ Status CheckpointFolder::Save(const Checkpoint& checkpoint, std::int64_t keep) c
   std::vector<Entry> ours;
   for (Entry& entry : Entries()) {
     Result<Opened> opened = OpenFile(entry.path);
-    if (opened.ok() && opened->header.metadata["uid"] == checkpoint.uid) {
+    if (opened.ok() && opened->header.metadata["uid"] == checkpoint.uid &&
+        entry.cut <= checkpoint.cut) {
       ours.push_back(std::move(entry));
     } else {
       std::error_code ignored;  // a file that stays costs disk, nothing else
@@ -286,6 +307,16 @@ Status CheckpointFolder::Save(const Checkpoint& checkpoint, std::int64_t keep) c
     fs::remove(ours[i].path, ignored);
   }
   return OkStatus();
+}
+
+void CheckpointFolder::RemoveAfter(std::int64_t cut, const std::string& uid) const {
+  for (const Entry& entry : Entries()) {
+    if (entry.cut <= cut) continue;
+    Result<Opened> opened = OpenFile(entry.path);
+    if (!opened.ok() || opened->header.metadata["uid"] != uid) continue;
+    std::error_code ignored;  // it stays behind; the next Save() removes it
+    fs::remove(entry.path, ignored);
+  }
 }
 
 }  // namespace elephas

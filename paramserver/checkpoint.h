@@ -40,7 +40,8 @@ struct Checkpoint {
 // The checkpoints of one server of one job. Not thread-safe.
 class CheckpointFolder {
  public:
-  // Creates the folder. kInternal with the system's reason when it cannot be written to.
+  // Creates the folder, and removes what a killed process had begun to write. kInternal with the
+  // system's reason when it cannot be written to.
   // Empty `uid`: checkpoints of any run are taken for ours.
   static Result<CheckpointFolder> Open(std::string folder, std::string uid, std::int64_t shard,
                                        std::int64_t shards);
@@ -51,9 +52,13 @@ class CheckpointFolder {
       const std::function<void(const std::string&)>& warn) const;
   // kNotFound, kInvalid with the reason. Buffers come from `pool`.
   [[nodiscard]] Result<Checkpoint> Load(std::int64_t cut, BufferPool& pool) const;
-  // Writes aside, fsyncs, renames; then removes this job's older files beyond `keep`, and files of
-  // other runs, which the first checkpoint of a new run replaces.
+  // Writes aside, fsyncs, renames; then removes this job's older files beyond `keep`, newer ones
+  // (what they continued was given up when the job went back), and files of other runs, which the
+  // first checkpoint of a new run replaces.
   Status Save(const Checkpoint& checkpoint, std::int64_t keep) const;
+  // Removes the files of run `uid` with a newer cut: the job goes back to `cut`, and what they hold
+  // must not meet what is trained from there.
+  void RemoveAfter(std::int64_t cut, const std::string& uid) const;
 
  private:
   CheckpointFolder(std::string folder, std::string uid, std::int64_t shard, std::int64_t shards);
@@ -63,6 +68,7 @@ class CheckpointFolder {
     std::string path;
   };
   [[nodiscard]] std::vector<Entry> Entries() const;
+  void RemoveUnfinished() const;
 
   std::string folder_, uid_;
   std::int64_t shard_, shards_;

@@ -118,8 +118,35 @@ std::int64_t Coordinator::IdleWorkersBeside(const std::string& worker) const {
   });
 }
 
+std::optional<LeaseId> Coordinator::GivenBefore(const std::string& worker, bool prefetch) const {
+  std::vector<LeaseId> held;
+  for (const auto& [id, lease] : leases_) {
+    if (lease.worker == worker) held.push_back(id);
+  }
+  if (held.size() < (prefetch ? 2U : 1U)) return std::nullopt;
+  return prefetch ? held.back() : held.front();
+}
+
 std::optional<Lease> Coordinator::Acquire(const std::string& worker, TimePoint now, bool prefetch,
                                           const JobPlan& plan, const Ledger& ledger) {
+  // What others have pushed in a holder's place is done; the holder may never come back to say so.
+  std::erase_if(leases_, [&](const auto& entry) {
+    return ledger.Next(entry.second.task) >= entry.second.batches.last;
+  });
+  const auto grant = [&](LeaseId id) {
+    Held& held = leases_[id];
+    held.batches.first = ledger.Next(held.task);
+    held.expires = now + lease_duration_;
+    Lease lease;
+    lease.id = id;
+    lease.task = held.task;
+    lease.batches = held.batches;
+    lease.rows = plan.Rows(held.task);
+    lease.expires_in_seconds = std::chrono::duration<double>(lease_duration_).count();
+    return lease;
+  };
+  if (const auto lost = GivenBefore(worker, prefetch)) return grant(*lost);
+
   std::vector<OpenTask> open = OpenTasks(plan, ledger);
   std::erase_if(open, [&](const OpenTask& candidate) { return Taken(candidate); });
   if (open.empty()) return std::nullopt;
@@ -149,15 +176,10 @@ std::optional<Lease> Coordinator::Acquire(const std::string& worker, TimePoint n
         std::prev(std::ranges::find_if(open, [&](const auto& c) { return c.task.epoch != first; }));
   }
 
-  Lease lease;
-  lease.id = LeaseId(++last_lease_);
-  lease.task = chosen->task;
-  lease.batches = chosen->batches;
-  lease.rows = plan.Rows(chosen->task);
-  lease.expires_in_seconds = std::chrono::duration<double>(lease_duration_).count();
-  leases_[lease.id] = {worker, chosen->task, chosen->batches, now + lease_duration_};
+  const LeaseId id(++last_lease_);
+  leases_[id] = {worker, chosen->task, chosen->batches, now + lease_duration_};
   if (chosen->task.kind == WorkKind::kTrain) owners_[chosen->task.partition] = worker;
-  return lease;
+  return grant(id);
 }
 
 void Coordinator::Renew(LeaseId lease, TimePoint now) {

@@ -57,8 +57,10 @@ class Coordinator {
   std::int64_t Leave(const std::string& name);
   void CountExamples(const std::string& name, std::int64_t examples);
 
-  // The next task for `worker`, or nothing now. `prefetch`: only what would be left over if every
-  // idle worker took one.
+  // The next task for `worker`, or nothing now. `prefetch`: one more beside the one it works on,
+  // and only what would be left over if every idle worker took one. A worker that holds more than
+  // it can know of (one lease, or two with `prefetch`) is given the surplus one again: the reply
+  // that granted it was lost, and its heartbeats would keep it from everybody else for ever.
   std::optional<Lease> Acquire(const std::string& worker, TimePoint now, bool prefetch,
                                const JobPlan& plan, const Ledger& ledger);
   // Traffic renews; unknown leases are ignored (they were lost).
@@ -84,6 +86,7 @@ class Coordinator {
  private:
   [[nodiscard]] bool Taken(const OpenTask& open) const;
   [[nodiscard]] std::int64_t IdleWorkersBeside(const std::string& worker) const;
+  [[nodiscard]] std::optional<LeaseId> GivenBefore(const std::string& worker, bool prefetch) const;
   std::int64_t DropLeasesOf(const std::string& worker);
 
   std::chrono::milliseconds lease_duration_;

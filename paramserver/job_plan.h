@@ -37,7 +37,7 @@ struct JobPlan {
   }
   // Epochs that one train task spans: all of them for frequency `fit`.
   [[nodiscard]] std::int64_t EpochsPerTask() const {
-    return frequency == Frequency::kFit ? epochs : 1;
+    return task == TaskKind::kTrain && frequency == Frequency::kFit ? epochs : 1;
   }
   // Train tasks of one partition, one after another.
   [[nodiscard]] std::int64_t TrainTasks() const { return epochs / EpochsPerTask(); }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <random>
 #include <set>
@@ -58,6 +57,27 @@ Status CheckSamePlan(const json& before, const json& now) {
   return OkStatus();
 }
 
+// A file that is whole may still not be of this model.
+Status CheckSizes(const Checkpoint& checkpoint, const ParameterStore& store, std::size_t slots) {
+  const auto size = [](const SharedFloats& floats) {
+    return static_cast<std::int64_t>(floats->floats().size());
+  };
+  if (size(checkpoint.parameters) != store.range().size()) {
+    return Invalid("the checkpoint has " + std::to_string(size(checkpoint.parameters)) +
+                   " parameters, not " + std::to_string(store.range().size()));
+  }
+  if (!checkpoint.slots.empty() && checkpoint.slots.size() != slots) {
+    return Invalid("the checkpoint has " + std::to_string(checkpoint.slots.size()) +
+                   " optimizer slots, not " + std::to_string(slots));
+  }
+  for (const SharedFloats& slot : checkpoint.slots) {
+    if (size(slot) != store.trainable()) {
+      return Invalid("an optimizer slot of the checkpoint has the wrong size");
+    }
+  }
+  return OkStatus();
+}
+
 std::string DifferenceOf(const ModelLayout& a, const ModelLayout& b) {
   if (a.examples != b.examples) {
     return "the dataset has " + std::to_string(b.examples) + " examples here and " +
@@ -78,6 +98,7 @@ class JobServiceImpl final : public JobService {
   JobServiceImpl(JobSpec spec, JobServiceOptions options, const Clock& clock)
       : spec_(std::move(spec)),
         options_(std::move(options)),
+        policy_(spec_.checkpoint.value_or(JobSpec::Checkpoint{})),
         clock_(clock),
         coordinator_(options_.lease_duration),
         peers_(spec_.parameter_servers.replicas),
@@ -139,6 +160,7 @@ class JobServiceImpl final : public JobService {
   void AfterUpdate(const UpdateHeader& header);
   void CloseEpochsAndCheckpoint();
   void SubmitCheckpoint(std::int64_t cut, SharedFloats parameters);
+  void CopyHogwildCheckpointWhenQuiet();
   void FailJob(const std::string& reason, const std::string& message);
   void ExpireLeases();
 
@@ -154,9 +176,11 @@ class JobServiceImpl final : public JobService {
   void Empty(Incarnation incarnation);
   Status TakeLayout(const ModelLayout& layout);
   void ChooseIncarnation();
+  void GiveUpCutsAfter(std::int64_t cut);
 
   const JobSpec spec_;
-  JobServiceOptions options_;
+  JobServiceOptions options_;  // uid: guarded by mutex_
+  const JobSpec::Checkpoint policy_;
   const Clock& clock_;
   BufferPool pool_;
   std::optional<CheckpointFolder> folder_;
@@ -176,19 +200,23 @@ class JobServiceImpl final : public JobService {
   Coordinator coordinator_;
   PeerTable peers_;
   std::string own_url_;
-  Incarnation incarnation_;  // 0: the servers have not agreed yet
+  Incarnation incarnation_;       // 0: the servers have not agreed yet
+  Incarnation last_incarnation_;  // the newest that incarnation_ ever was
   std::uint64_t seed_;
   bool round_complete_ = false;    // all contributions are there, the commit is not yet done
   std::int64_t restored_cut_ = 0;  // that this incarnation started from
   std::int64_t last_cut_ = 0;
   std::set<TaskId> in_flight_;  // hogwild: tasks whose update is being added
-  bool quiescing_ = false;      // hogwild: a checkpoint waits for in_flight_ to become empty
+  std::int64_t quiet_cut_ = 0;  // hogwild: a checkpoint that waits for in_flight_ to become empty
   bool failed_ = false;
   bool stopping_ = false;
   std::string failure_reason_, failure_message_;
   std::vector<std::string> outputs_;
   Throughput throughput_;
   std::optional<Clock::TimePoint> epoch_started_;
+
+  mutable std::mutex cuts_mutex_;
+  std::set<std::int64_t> cuts_;  // whole checkpoints in the folder; guarded by cuts_mutex_
 
   EventLog events_;                           // thread-safe
   std::unique_ptr<CheckpointWriter> writer_;  // thread-safe; last, so that it stops first
@@ -206,8 +234,19 @@ Status JobServiceImpl::Start() {
     // Servers lag behind each other by the checkpoints that wait to be written; a few more files
     // keep one that all of them have.
     const std::int64_t lag = spec_.parameter_servers.replicas > 1 ? 3 : 0;
+    const std::int64_t keep = policy_.keep + lag;
+    for (const std::int64_t cut : folder_->WholeCuts(
+             [this](const std::string& broken) { events_.Add("CheckpointBroken", broken); })) {
+      cuts_.insert(cut);
+    }
     writer_ = std::make_unique<CheckpointWriter>(
-        *folder_, spec_.checkpoint->keep + lag, [this](std::int64_t cut, const Status& status) {
+        *folder_, keep, [this, keep](std::int64_t cut, const Status& status) {
+          if (status.ok()) {
+            const std::lock_guard lock(cuts_mutex_);  // as Save() leaves the folder
+            cuts_.erase(cuts_.upper_bound(cut), cuts_.end());
+            cuts_.insert(cut);
+            while (static_cast<std::int64_t>(cuts_.size()) > keep) cuts_.erase(cuts_.begin());
+          }
           if (status.ok()) {
             events_.Add("CheckpointWritten", "checkpoint of epoch " + std::to_string(cut));
           } else {
@@ -229,12 +268,23 @@ Status JobServiceImpl::Start() {
 }
 
 std::vector<std::int64_t> JobServiceImpl::Cuts() const {
-  if (!folder_) return {};
-  return folder_->WholeCuts([](const std::string&) {});
+  const std::lock_guard lock(cuts_mutex_);
+  return {cuts_.begin(), cuts_.end()};
+}
+
+// The servers go back to `cut`: their newer checkpoints belong to a course of events that is over.
+// Together with those of other servers that are trained from here they would make a common cut that
+// never was.
+void JobServiceImpl::GiveUpCutsAfter(std::int64_t cut) {
+  if (!folder_) return;
+  folder_->RemoveAfter(cut, options_.uid);
+  const std::lock_guard lock(cuts_mutex_);
+  cuts_.erase(cuts_.upper_bound(cut), cuts_.end());
 }
 
 void JobServiceImpl::Empty(Incarnation incarnation) {
-  incarnation_ = std::max(incarnation, Incarnation(incarnation_.value() + 1));
+  incarnation_ = std::max(incarnation, Incarnation(last_incarnation_.value() + 1));
+  last_incarnation_ = incarnation_;
   coordinator_.Reset();
   layout_ = nullptr;
   plan_.reset();
@@ -247,6 +297,7 @@ void JobServiceImpl::Empty(Incarnation incarnation) {
   round_complete_ = false;
   restored_cut_ = 0;
   last_cut_ = 0;
+  quiet_cut_ = 0;
   changed_.notify_all();
 }
 
@@ -256,6 +307,8 @@ Status JobServiceImpl::TakeLayout(const ModelLayout& layout) {
                    " parameters, this server takes " + std::to_string(options_.max_parameters));
   }
   ELEPHAS_ASSIGN_OR_RETURN(JobPlan plan, JobPlan::Make(spec_, layout.examples));
+  // Validation is server 0's affair: for the others an epoch is over when it is trained.
+  if (!coordinates()) plan.validation_rows = 0;
   const std::int64_t servers = spec_.parameter_servers.replicas;
   std::unique_ptr<const Optimizer> optimizer;
   if (plan.task == TaskKind::kTrain && plan.synchronous() && plan.frequency == Frequency::kBatch) {
@@ -282,7 +335,14 @@ Status JobServiceImpl::TakeLayout(const ModelLayout& layout) {
 
 Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
   Empty(incarnation);
-  ELEPHAS_ASSIGN_OR_RETURN(Checkpoint checkpoint, folder_->Load(cut, pool_));
+  if (!folder_) return NotFound("there is no checkpoint folder to restore from");
+  Result<Checkpoint> loaded = folder_->Load(cut, pool_);
+  if (!loaded.ok()) {
+    const std::lock_guard lock(cuts_mutex_);
+    cuts_.erase(cut);  // it was whole once
+    return loaded.status();
+  }
+  Checkpoint& checkpoint = *loaded;
   ELEPHAS_ASSIGN_OR_RETURN(ModelLayout layout, ModelLayoutFromJson(checkpoint.layout));
   ELEPHAS_RETURN_IF_ERROR(TakeLayout(layout));
   const Status same = CheckSamePlan(checkpoint.plan, PlanJson(*plan_));
@@ -296,6 +356,11 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
     return ledger.status();
   }
   ledger_ = *std::move(ledger);
+  const Status fits = CheckSizes(checkpoint, *store_, layout.slot_names.size());
+  if (!fits.ok()) {
+    Empty(incarnation);
+    return fits;
+  }
   // The buffers were made by Load for us alone; const only says that snapshots are not changed.
   std::vector<std::shared_ptr<FloatBuffer>> slots;
   for (const SharedFloats& slot : checkpoint.slots) {
@@ -304,6 +369,7 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
   store_->Set(std::const_pointer_cast<FloatBuffer>(checkpoint.parameters), std::move(slots),
               checkpoint.version, checkpoint.iterations);
   incarnation_ = std::max(incarnation_, Incarnation(checkpoint.incarnation.value() + 1));
+  last_incarnation_ = incarnation_;
   seed_ = checkpoint.seed;
   options_.uid = checkpoint.uid;
   last_cut_ = cut;
@@ -318,15 +384,18 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
 Status JobServiceImpl::Restore(const PeerReply& peer) {
   const std::lock_guard apply_lock(apply_mutex_);
   const std::lock_guard lock(mutex_);
-  if (peer.incarnation == incarnation_) return OkStatus();
+  if (peer.incarnation == Incarnation(0) || peer.incarnation == incarnation_) return OkStatus();
   if (writer_) writer_->Drain();
   if (!peer.uid.empty()) options_.uid = peer.uid;
   if (peer.cut == 0) {
     Empty(peer.incarnation);
-  } else {
-    ELEPHAS_RETURN_IF_ERROR(RestoreCut(peer.cut, peer.incarnation));
+  } else if (const Status restored = RestoreCut(peer.cut, peer.incarnation); !restored.ok()) {
+    Empty(peer.incarnation);
+    incarnation_ = Incarnation(0);  // not taken up; server 0 hears so and chooses again
+    return restored;
   }
-  incarnation_ = peer.incarnation;  // exactly server 0's
+  GiveUpCutsAfter(peer.cut);
+  incarnation_ = last_incarnation_ = peer.incarnation;  // exactly server 0's
   seed_ = peer.seed;
   return OkStatus();
 }
@@ -334,13 +403,19 @@ Status JobServiceImpl::Restore(const PeerReply& peer) {
 void JobServiceImpl::ChooseIncarnation() {
   if (writer_) writer_->Drain();
   const std::int64_t cut = peers_.NewestCommonCut(Cuts());
-  const Incarnation incarnation(clock_.UnixMillis());
+  // Above what any server has seen, even when the clock went back.
+  const Incarnation incarnation(
+      std::max(clock_.UnixMillis(), peers_.NewestIncarnation().value() + 1));
   if (cut > 0) {
     const Status restored = RestoreCut(cut, incarnation);
-    if (restored.ok()) return;
+    if (restored.ok()) {
+      GiveUpCutsAfter(cut);
+      return;
+    }
     FailJob("RestoreFailed", restored.message());
   }
   Empty(incarnation);
+  if (cut == 0) GiveUpCutsAfter(0);
 }
 
 Result<JobService::PeerReply> JobServiceImpl::RegisterPeer(std::int64_t index,
@@ -358,9 +433,23 @@ Result<JobService::PeerReply> JobServiceImpl::RegisterPeer(std::int64_t index,
   if (started_again) {
     events_.Add("ServerStarted", "parameter server " + std::to_string(index) + " started");
   }
-  if (!peers_.AllKnown()) return PeerReply{};
-  if (started_again || incarnation_ == Incarnation(0)) ChooseIncarnation();
+  // A job that has written its outputs never goes back; a server that starts now only has to be
+  // there until the last worker has heard so.
+  if (finalized()) {
+    const std::int64_t newest = cuts.empty() ? 0 : std::ranges::max(cuts);
+    return PeerReply{incarnation_, newest, seed_, options_.uid};
+  }
+  const bool cannot_follow = incarnation != incarnation_ && restored_cut_ > 0 &&
+                             std::ranges::find(cuts, restored_cut_) == cuts.end();
+  if (started_again || (incarnation_ != Incarnation(0) && cannot_follow)) {
+    // Parameters are lost. What the others told before may be out of date: they train on and remove
+    // old checkpoints. Until all have told again, no incarnation is valid here.
+    incarnation_ = Incarnation(0);
+    peers_.AskAllBut(index);
+  }
+  if (incarnation_ == Incarnation(0) && peers_.AllHeard()) ChooseIncarnation();
   changed_.notify_all();
+  if (incarnation_ == Incarnation(0)) return PeerReply{};
   return PeerReply{incarnation_, restored_cut_, seed_, options_.uid};
 }
 
@@ -560,8 +649,9 @@ Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incar
       return LeaseReply{LeaseReply::State::kFailed, std::nullopt,
                         failure_reason_ + ": " + failure_message_};
     }
-    ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
+    // Whatever incarnation the worker was in: there is nothing left to do.
     if (finalized()) return LeaseReply{LeaseReply::State::kSucceeded, std::nullopt, ""};
+    ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
     ELEPHAS_RETURN_IF_ERROR(coordinator_.Heartbeat(worker, clock_.Now()));
     ExpireLeases();
     // Between a round's last contribution and its commit the next version is not there yet.
@@ -593,6 +683,7 @@ Result<UpdateOutcome> JobServiceImpl::FinishTask(LeaseId lease, Incarnation inca
                                                  const MetricSums& metrics,
                                                  const std::vector<std::string>& outputs) {
   const std::lock_guard lock(mutex_);
+  if (!coordinates()) return Conflict("this is not server 0: finish tasks there");
   ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
   ELEPHAS_RETURN_IF_ERROR(CheckInitialised());
   if (task.kind == WorkKind::kTrain) return Invalid("a train task is finished by its updates");
@@ -649,14 +740,11 @@ Result<Snapshot> JobServiceImpl::Pull(Incarnation incarnation, Version minimum, 
       lock.lock();
       continue;
     }
-    if (apply_lock.owns_lock()) {
-      // Waiting with it would keep the awaited update out.
+    // Waiting with apply_mutex_ would keep the awaited update out.
+    if (apply_lock.owns_lock() || std::chrono::steady_clock::now() >= deadline) {
       return Timeout("version " + std::to_string(minimum.value()) + " is not there yet");
     }
-    if (changed_.wait_until(lock, deadline) == std::cv_status::timeout &&
-        store_->version() < minimum) {
-      return Timeout("version " + std::to_string(minimum.value()) + " is not there yet");
-    }
+    changed_.wait_until(lock, deadline);
   }
   Snapshot snapshot;
   snapshot.version = store_->version();
@@ -796,8 +884,8 @@ Result<UpdateReply> JobServiceImpl::ApplyHogwild(const UpdateHeader& header,
   {
     Lock lock(mutex_);
     // A second push of the same task waits for the first, then finds it recorded.
-    changed_.wait(lock,
-                  [&] { return stopping_ || (!quiescing_ && !in_flight_.contains(header.task)); });
+    changed_.wait(
+        lock, [&] { return stopping_ || (quiet_cut_ == 0 && !in_flight_.contains(header.task)); });
     ELEPHAS_ASSIGN_OR_RETURN(const UpdateOutcome outcome, Judge(header));
     if (outcome == UpdateOutcome::kDuplicate) return UpdateReply{outcome, store_->version()};
     in_flight_.insert(header.task);
@@ -805,11 +893,16 @@ Result<UpdateReply> JobServiceImpl::ApplyHogwild(const UpdateHeader& header,
   }
   SubtractInPlace(shared->floats(), delta);
   const std::lock_guard lock(mutex_);
-  // A restore in between has put other parameters in place: then this one went nowhere.
-  ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(header.incarnation));
+  // A restore in between has put other parameters in place: then this one went nowhere. Without
+  // one it has been added and is recorded, whatever else has changed.
+  if (incarnation_ != header.incarnation) {
+    return Conflict("incarnation " + std::to_string(header.incarnation.value()) +
+                    " is over: join again");
+  }
   in_flight_.erase(header.task);
   store_->CountUpdate();
   AfterUpdate(header);
+  CopyHogwildCheckpointWhenQuiet();
   return UpdateReply{UpdateOutcome::kApplied, store_->version()};
 }
 
@@ -914,7 +1007,7 @@ void JobServiceImpl::CloseEpochsAndCheckpoint() {
   if (ledger_->CloseEpochs(seconds) > 0) epoch_started_ = now;
 
   if (!writer_ || plan_->task != TaskKind::kTrain || trained <= last_cut_) return;
-  const std::int64_t every = spec_.checkpoint->every_epochs;
+  const std::int64_t every = policy_.every_epochs;
   const bool due = trained / every > last_cut_ / every || trained == plan_->epochs;
   if (!due) return;
   last_cut_ = trained;
@@ -922,21 +1015,24 @@ void JobServiceImpl::CloseEpochsAndCheckpoint() {
     SubmitCheckpoint(trained, store_->parameters());
     return;
   }
-  // The caller holds mutex_ through a lock_guard; taking it over for the wait keeps that intact.
-  Lock lock(mutex_, std::adopt_lock);
-  quiescing_ = true;
-  changed_.wait(lock, [&] { return in_flight_.empty() || stopping_; });
+  quiet_cut_ = trained;
+  CopyHogwildCheckpointWhenQuiet();
+}
+
+// Updates that are being added are not recorded yet, so parameters and ledger agree only when there
+// are none. New ones wait while quiet_cut_ is set; the last one in flight takes the copy.
+void JobServiceImpl::CopyHogwildCheckpointWhenQuiet() {
+  if (quiet_cut_ == 0 || !in_flight_.empty()) return;
+  const std::int64_t cut = std::exchange(quiet_cut_, 0);
   std::shared_ptr<FloatBuffer> copy = pool_.Acquire(store_->range().size());
-  if (copy && in_flight_.empty()) {
+  if (copy) {
     CopyShared(store_->shared_parameters()->floats(), copy->floats());
-    SubmitCheckpoint(trained, std::move(copy));
+    SubmitCheckpoint(cut, std::move(copy));
   } else {
-    events_.Add("CheckpointFailed", "checkpoint of epoch " + std::to_string(trained) +
-                                        ": out of memory or stopping; training goes on without it");
+    events_.Add("CheckpointFailed", "checkpoint of epoch " + std::to_string(cut) +
+                                        ": out of memory; training goes on without it");
   }
-  quiescing_ = false;
   changed_.notify_all();
-  (void)lock.release();
 }
 
 void JobServiceImpl::SubmitCheckpoint(std::int64_t cut, SharedFloats parameters) {

@@ -77,8 +77,12 @@ ParameterStore::Next ParameterStore::Step(const Optimizer& optimizer,
   for (const std::shared_ptr<FloatBuffer>& slot : slots_) {
     // A slot that only the store holds is changed in place; one that a checkpoint still writes is
     // copied. Nobody else can take hold of it meanwhile: that needs the caller's lock.
+    const bool only_ours = slot.use_count() == 1;
+    // use_count() alone does not order a reader's last look before our first change; giving back a
+    // reference does, as the reader did so when it let go.
+    std::shared_ptr<FloatBuffer>(slot).reset();
     std::shared_ptr<FloatBuffer> target = slot;
-    if (slot.use_count() > 2) {  // `slot` itself and `target`
+    if (!only_ours) {
       target = pool_.Acquire(trainable_);
       if (!target) return {};
       std::ranges::copy(std::as_const(*slot).floats(), target->floats().begin());

@@ -10,12 +10,24 @@ bool PeerTable::Register(std::int64_t index, const std::string& boot, const std:
                          Incarnation incarnation, const std::vector<std::int64_t>& cuts) {
   Peer& peer = peers_[static_cast<std::size_t>(index - 1)];
   const bool started_again = peer.boot != boot;
-  peer = {boot, url, incarnation, cuts};
+  peer = {boot, url, incarnation, cuts, true};
   return started_again;
 }
 
-bool PeerTable::AllKnown() const {
-  return std::ranges::none_of(peers_, [](const Peer& peer) { return peer.boot.empty(); });
+void PeerTable::AskAllBut(std::int64_t index) {
+  for (std::size_t i = 0; i < peers_.size(); ++i) {
+    if (static_cast<std::int64_t>(i) + 1 != index) peers_[i].heard = false;
+  }
+}
+
+bool PeerTable::AllHeard() const {
+  return std::ranges::all_of(peers_, [](const Peer& peer) { return peer.heard; });
+}
+
+Incarnation PeerTable::NewestIncarnation() const {
+  Incarnation newest;
+  for (const Peer& peer : peers_) newest = std::max(newest, peer.incarnation);
+  return newest;
 }
 
 bool PeerTable::AllAt(Incarnation incarnation) const {

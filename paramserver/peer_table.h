@@ -18,8 +18,12 @@ class PeerTable {
   // incarnation is due. Precondition: 1 <= index < servers.
   bool Register(std::int64_t index, const std::string& boot, const std::string& url,
                 Incarnation incarnation, const std::vector<std::int64_t>& cuts);
-  [[nodiscard]] bool AllKnown() const;
+  // What the others have told is out of date: a cut they had may be gone by now.
+  void AskAllBut(std::int64_t index);
+  // True when every server has registered since it was last asked.
+  [[nodiscard]] bool AllHeard() const;
   [[nodiscard]] bool AllAt(Incarnation incarnation) const;
+  [[nodiscard]] Incarnation NewestIncarnation() const;
   // The newest cut in `own` that every other server has too; 0: none.
   [[nodiscard]] std::int64_t NewestCommonCut(const std::vector<std::int64_t>& own) const;
   // Base URLs by index, `own` first.
@@ -30,6 +34,7 @@ class PeerTable {
     std::string boot, url;  // empty: never heard of
     Incarnation incarnation;
     std::vector<std::int64_t> cuts;
+    bool heard = false;
   };
   std::vector<Peer> peers_;  // of server i + 1
 };
