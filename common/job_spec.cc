@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <map>
 
 #include "common/job_spec_check.h"
 #include "common/job_spec_fields.h"
@@ -115,8 +116,11 @@ ParsedManifest ParseOrThrow(std::string_view text, std::string_view file,
         {source == 0 ? std::string(file) : SourceName(overrides[source - 1]), problem.place.line,
          std::move(problem.path), std::move(problem.message)});
   }
-  std::stable_sort(by_source[0].begin(), by_source[0].end(),
-                   [](const auto& a, const auto& b) { return a.line < b.line; });
+  // Both passes over the file go from top to bottom; together they must, too.
+  std::multimap<int, ManifestProblem> in_file;
+  for (ManifestProblem& problem : by_source[0]) in_file.emplace(problem.line, std::move(problem));
+  by_source[0].clear();
+  for (auto& [line, problem] : in_file) by_source[0].push_back(std::move(problem));
   for (auto& problems : by_source) {
     std::move(problems.begin(), problems.end(), std::back_inserter(parsed.problems));
   }
@@ -131,6 +135,9 @@ ParsedManifest ParseOrThrow(std::string_view text, std::string_view file,
     if (checked.document.contains("metadata")) checked.document["metadata"].erase("managedFields");
   }
   parsed.document = std::move(checked.document);
+  for (const auto& [path, place] : checked.places) {
+    if (place.source == 0 && !path.empty()) parsed.lines.emplace(path, place.line);
+  }
   return parsed;
 }
 

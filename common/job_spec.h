@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -112,7 +113,8 @@ std::string ToString(const ManifestProblem& problem);
 struct ParsedManifest {
   JobSpec spec;             // meaningful only when `problems` is empty
   nlohmann::json document;  // the manifest as JSON with overrides and defaults applied
-  std::vector<ManifestProblem> problems;  // every problem found, in file order
+  std::vector<ManifestProblem> problems;          // every problem found, in file order
+  std::map<std::string, int, std::less<>> lines;  // of the fields that the text has, by path
 };
 
 struct ManifestOverride {

@@ -39,7 +39,7 @@ JobSpec::Model::ConfigMapKey& ConfigMapOf(JobSpec& spec) {
 }
 
 JobSpec::Checkpoint& CheckpointOf(JobSpec& spec) {
-  if (!spec.checkpoint) spec.checkpoint.emplace();
+  if (!spec.checkpoint) spec.checkpoint = JobSpec::Checkpoint{};
   return *spec.checkpoint;
 }
 

@@ -138,6 +138,15 @@ TEST(ParseManifest, ReadsEveryField) {
   EXPECT_EQ(spec.run_policy.clean_pod_policy, "None");
 }
 
+TEST(ParseManifest, TellsTheLinesOfFields) {
+  const ParsedManifest parsed =
+      ParseManifest(Manifest({{8, "  fit:\n    epochs: 3"}}), "job.yaml", {{"spec.fit.seed", "1"}});
+  EXPECT_EQ(parsed.lines.at("spec.data.uri"), 6);
+  EXPECT_EQ(parsed.lines.at("spec.fit.epochs"), 9);
+  EXPECT_FALSE(parsed.lines.contains("spec.fit.batchSize"));
+  EXPECT_FALSE(parsed.lines.contains("spec.fit.seed"));
+}
+
 TEST(ParseManifest, AConfigMapReferenceIsValid) {
   const ParsedManifest parsed =
       ParseManifest(Manifest({{5, "  model: {configMapRef: {name: m, key: k.json}}"}}), "job.yaml");

@@ -1,0 +1,27 @@
+// `elephas run`: a job as processes of this machine.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cli/reporter.h"
+#include "common/job_spec.h"
+#include "common/result.h"
+
+namespace elephas::cli {
+
+struct LocalRunOptions {
+  std::string base;                     // absolute folder that the manifest's paths start from
+  std::string run_folder;               // empty: a temporary one
+  bool resume = false;                  // go on from the newest checkpoint of any run
+  std::optional<double> lease_seconds;  // left out: the server's own default
+  std::string resume_hint;              // see RunEnd
+};
+
+// Runs the job to its end and reports it. Returns the exit code. Takes over SIGINT, SIGTERM, SIGHUP
+// and SIGCHLD of the process: call it once, from the main thread, before other threads exist. An
+// error means that nothing was started.
+Result<int> RunLocally(const ParsedManifest& manifest, const LocalRunOptions& options,
+                       Reporter& reporter);
+
+}  // namespace elephas::cli
