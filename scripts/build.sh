@@ -26,4 +26,7 @@ if [[ ! -e "$folder/build.ninja" ]]; then
   }
   grep -A5 '^-- Elephas' "$log"
 fi
+# On a miss ccache then compiles at once, from the dependencies that the compiler lists, instead of
+# preprocessing first: a third less work for files with heavy headers.
+export CCACHE_DEPEND="${CCACHE_DEPEND:-1}"
 cmake --build "$folder" --parallel "$ELEPHAS_BUILD_JOBS" --target "${targets[@]:-all}"
