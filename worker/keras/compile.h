@@ -20,10 +20,12 @@ struct Targets {
   std::vector<at::Tensor> sample_weights;
 };
 
+// Not thread-safe. Refers to the model, which must outlive it: masks of the predictions come from there.
 class CompiledLoss {
  public:
   // `compile` in Keras' words: loss, loss_weights, metrics, weighted_metrics; each a string, config,
-  // list or dict by output name. kInvalid names what is unknown. A loss is needed to train.
+  // list or dict by output name. kInvalid names what is unknown, and a missing loss. The optimizer is
+  // read elsewhere (common/optimizer.h).
   // "accuracy" is resolved by the output's shape and the loss as Keras does.
   static Result<std::unique_ptr<CompiledLoss>> FromConfig(const nlohmann::json& compile,
                                                           const Model& model);
@@ -32,11 +34,15 @@ class CompiledLoss {
   // Scalar loss of one batch, regularization included, for backward(). Keras' reduction
   // sum_over_batch_size. Also adds the batch to `sums` under Keras' names ("loss", "accuracy",
   // "dense_1_loss", …), as sums over the batch that are exact to add over batches and partitions.
+  // `outputs` are those of the model's last Forward; `regularization` may be undefined. Throws
+  // c10::Error for labels or weights whose shapes do not fit.
   virtual at::Tensor Compute(const std::vector<at::Tensor>& outputs, const Targets& targets,
                              const at::Tensor& regularization, MetricSums& sums) = 0;
   // The label of row `row` cannot be used with the loss (class out of range, negative class, shape):
   // kInvalid with the reason. Looks at whole label arrays at once.
   virtual Status CheckLabels(const std::vector<at::Tensor>& labels) const = 0;
+  // The names that Compute adds, in Keras' order: "loss", the losses of several outputs, the metrics.
+  [[nodiscard]] virtual std::vector<std::string> MetricNames() const = 0;
 };
 
 }  // namespace elephas::keras

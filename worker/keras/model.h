@@ -1,7 +1,7 @@
 // A Keras model built in LibTorch from Keras' own JSON.
 //
 // Weights live in one flat float32 arena, [trainable | non-trainable] (model_layout.h); the layers
-// hold views into it. Only .cc files see torch: this header forward-declares what it must.
+// hold views into it.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -17,6 +17,8 @@
 #include "common/result.h"
 
 namespace elephas::keras {
+
+struct WeightGroup;  // worker/keras/weight.h
 
 struct InputSpec {
   std::string name;                 // the Keras input layer's (or input's) name
@@ -43,6 +45,9 @@ class Model {
   [[nodiscard]] virtual const std::vector<OutputSpec>& outputs() const = 0;
   // Names, shapes and offsets; the optimizer and examples fields are left for the caller.
   [[nodiscard]] virtual const ModelLayout& layout() const = 0;
+  // The same weights as a tree of Keras objects in Keras' order (worker/keras/weight.h), for readers
+  // and writers of Keras' files. The root stands for the model itself.
+  [[nodiscard]] virtual const WeightGroup& weight_tree() const = 0;
 
   // The arena, float32 [total_elements], on the model's device. Write into it to set all weights.
   [[nodiscard]] virtual at::Tensor parameters() = 0;
@@ -54,7 +59,11 @@ class Model {
   // Inputs in inputs() order, batch first. `training` switches dropout and batch statistics; layers
   // then update their non-trainable weights in the arena. Random layers draw from LibTorch's default
   // generator: seed it before. Throws c10::Error for shapes that do not fit.
+  // Without `training` no gradients are recorded.
   virtual std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs, bool training) = 0;
+  // Keras masks of the last Forward's outputs, in their order; undefined tensors for none. The
+  // compiled loss asks for them.
+  [[nodiscard]] virtual const std::vector<at::Tensor>& OutputMasks() const = 0;
   // Sum of all regularization penalties and activity losses of the last Forward; undefined tensor
   // when the model has none.
   virtual at::Tensor RegularizationLoss() = 0;

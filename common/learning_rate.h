@@ -1,0 +1,22 @@
+// Learning rates: constants and the schedules of keras.optimizers.schedules.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "common/result.h"
+
+namespace elephas {
+
+struct LearningRateRule {
+  // The rate at a step, counted from 0. Pure.
+  std::function<double(std::int64_t step)> at;
+  nlohmann::json config;  // as Keras writes it, defaults filled in
+};
+
+// A number, a schedule's {"class_name", "config"}, or null for `fallback`. kInvalid names what is
+// wrong.
+Result<LearningRateRule> ParseLearningRate(const nlohmann::json& json, double fallback);
+
+}  // namespace elephas

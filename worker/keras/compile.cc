@@ -1,0 +1,219 @@
+#include "worker/keras/compile.h"
+
+#include <c10/core/GradMode.h>
+
+#include <exception>
+#include <utility>
+
+#include "worker/keras/compile_config.h"
+#include "worker/keras/shape.h"
+
+namespace elephas::keras {
+
+namespace {
+
+using at::Tensor;
+using nlohmann::json;
+
+// How Keras chooses among the accuracies and among the crossentropies.
+enum class LabelKind : std::uint8_t { kBinary, kSparse, kCategorical };
+
+LabelKind KindOf(const Tensor& y_true, const Tensor& y_pred) {
+  const std::int64_t last = y_pred.dim() > 0 ? y_pred.size(-1) : 1;
+  if (last == 1) return LabelKind::kBinary;
+  const bool sparse = y_true.dim() < y_pred.dim() || (y_true.size(-1) == 1 && last > 1);
+  return sparse ? LabelKind::kSparse : LabelKind::kCategorical;
+}
+
+const char* AccuracyFor(LabelKind kind) {
+  switch (kind) {
+    case LabelKind::kBinary: return "binary_accuracy";
+    case LabelKind::kSparse: return "sparse_categorical_accuracy";
+    case LabelKind::kCategorical: break;
+  }
+  return "categorical_accuracy";
+}
+
+const char* CrossentropyFor(LabelKind kind) {
+  switch (kind) {
+    case LabelKind::kBinary: return "binary_crossentropy";
+    case LabelKind::kSparse: return "sparse_categorical_crossentropy";
+    case LabelKind::kCategorical: break;
+  }
+  return "categorical_crossentropy";
+}
+
+void AddMean(MetricSums& sums, const std::string& name, double value, double count) {
+  MetricState& state = sums.try_emplace(name, MetricState{"mean", {0.0, 0.0}}).first->second;
+  state.values[0] += value * count;
+  state.values[1] += count;
+}
+
+// The shape of one row of labels that Keras takes for an output: with the class axis or without.
+Status CheckShape(const Tensor& labels, const Shape& output, const LabelRule& rule) {
+  Shape row(labels.sizes().begin() + 1, labels.sizes().end());
+  Shape wanted = output;
+  if (rule.class_indices) {
+    ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t axis,
+                             NormalizeAxis(rule.axis < 0 ? rule.axis : rule.axis - 1, output.size()));
+    if (row.size() == output.size() && row[static_cast<std::size_t>(axis)] == 1) {
+      row.erase(row.begin() + axis);
+    }
+    wanted.erase(wanted.begin() + axis);
+  } else if (row.size() + 1 == wanted.size() && wanted.back() == 1) {
+    wanted.pop_back();
+  } else if (row.size() == wanted.size() + 1 && row.back() == 1) {
+    row.pop_back();
+  }
+  bool fits = row.size() == wanted.size();
+  for (std::size_t i = 0; fits && i < row.size(); ++i) {
+    fits = wanted[i] == kUnknown || wanted[i] == row[i];
+  }
+  if (fits) return OkStatus();
+  return Invalid("a row of labels has shape " + ToString(row) + ", the output wants " +
+                 ToString(wanted));
+}
+
+Status CheckClasses(const Tensor& labels, std::int64_t classes, const LabelRule& rule) {
+  if (labels.numel() == 0) return OkStatus();
+  const Tensor values = labels.to(at::kDouble);
+  Tensor bad = at::logical_or(values < 0, at::floor(values) != values);
+  if (classes != kUnknown) bad = at::logical_or(bad, values >= classes);
+  if (rule.ignored_class) {
+    bad = at::logical_and(bad, values != static_cast<double>(*rule.ignored_class));
+  }
+  if (!bad.any().item<bool>()) return OkStatus();
+  const auto index = bad.flatten().to(at::kByte).argmax().item<std::int64_t>();
+  const std::int64_t row = index / (labels.numel() / labels.size(0));
+  return Invalid("row " + std::to_string(row) + ": label " +
+                 json(values.flatten()[index].item<double>()).dump() +
+                 " is not a class index from 0 to " +
+                 (classes == kUnknown ? "the number of classes" : std::to_string(classes - 1)));
+}
+
+class CompiledLossImpl final : public CompiledLoss {
+ public:
+  CompiledLossImpl(CompileTerms terms, const Model& model)
+      : terms_(std::move(terms)), model_(model) {}
+
+  Tensor Compute(const std::vector<Tensor>& outputs, const Targets& targets,
+                 const Tensor& regularization, MetricSums& sums) override {
+    TORCH_CHECK(targets.labels.size() == outputs.size(), "the model has ", outputs.size(),
+                " outputs, there are labels for ", targets.labels.size());
+    const auto batch = static_cast<double>(outputs[0].size(0));
+    Tensor total;
+    for (LossTerm& term : terms_.losses) {
+      const Tensor value = LossOf(term, outputs, targets);
+      if (terms_.losses.size() > 1) AddMean(sums, term.name, value.item<double>(), batch);
+      const Tensor weighted = term.weight == 1.0 ? value : value * term.weight;
+      total = total.defined() ? total + weighted : weighted;
+    }
+    if (regularization.defined()) total = total + regularization;
+    AddMean(sums, "loss", total.item<double>(), batch);
+    const c10::NoGradGuard no_grad;
+    for (MetricTerm& term : terms_.metrics) UpdateMetric(term, outputs, targets, sums);
+    return total;
+  }
+
+  Status CheckLabels(const std::vector<Tensor>& labels) const override {
+    try {
+      return CheckAll(labels);
+    } catch (const std::exception& error) {
+      return Invalid(std::string("labels: ") + error.what());
+    }
+  }
+
+  std::vector<std::string> MetricNames() const override {
+    std::vector<std::string> names{"loss"};
+    if (terms_.losses.size() > 1) {
+      for (const LossTerm& term : terms_.losses) names.push_back(term.name);
+    }
+    for (const MetricTerm& term : terms_.metrics) names.push_back(term.name);
+    return names;
+  }
+
+ private:
+  [[nodiscard]] Tensor MaskOf(std::size_t output) const {
+    const std::vector<Tensor>& masks = model_.OutputMasks();
+    return output < masks.size() ? masks[output] : Tensor();
+  }
+
+  static Tensor WeightsOf(const Targets& targets, std::size_t output) {
+    return targets.sample_weights.empty() ? Tensor() : targets.sample_weights.at(output);
+  }
+
+  Tensor LossOf(LossTerm& term, const std::vector<Tensor>& outputs, const Targets& targets) const {
+    const Tensor& y_true = targets.labels[term.output];
+    const Tensor& y_pred = outputs[term.output];
+    if (term.loss == nullptr) {
+      // The names are in the table, so this cannot fail.
+      term.loss = *Loss::FromConfig(CrossentropyFor(KindOf(y_true, y_pred)), "compile.loss");
+    }
+    const Tensor labels = term.loss->labels().class_indices ? y_true : y_true.to(at::kFloat);
+    return (*term.loss)(labels, y_pred, WeightsOf(targets, term.output), MaskOf(term.output));
+  }
+
+  void UpdateMetric(MetricTerm& term, const std::vector<Tensor>& outputs, const Targets& targets,
+                    MetricSums& sums) const {
+    MetricInput input;
+    input.y_true = targets.labels[term.output].to(at::kFloat);
+    input.y_pred = outputs[term.output].detach();
+    input.mask = MaskOf(term.output);
+    if (term.weighted) input.weights = WeightsOf(targets, term.output);
+    if (term.metric == nullptr) {
+      term.metric =
+          (*MakeMetric(AccuracyFor(KindOf(input.y_true, input.y_pred)), "compile.metrics")).metric;
+    }
+    auto [it, inserted] = sums.try_emplace(term.name);
+    if (inserted) it->second = term.metric->Empty();
+    term.metric->Update(input, it->second);
+  }
+
+  [[nodiscard]] Status CheckAll(const std::vector<Tensor>& labels) const {
+    const std::vector<OutputSpec>& outputs = model_.outputs();
+    if (labels.size() != outputs.size()) {
+      return Invalid("the model has " + std::to_string(outputs.size()) +
+                     " outputs, there are labels for " + std::to_string(labels.size()));
+    }
+    for (const LossTerm& term : terms_.losses) {
+      if (term.loss == nullptr) continue;  // any labels choose a crossentropy that takes them
+      const OutputSpec& output = outputs[term.output];
+      const Tensor& own = labels[term.output];
+      const LabelRule& rule = term.loss->labels();
+      const std::string where = "labels of output '" + output.name + "' (" + term.loss->name() + ")";
+      if (own.dim() == 0) return Invalid(where + ": are a scalar");
+      if (const Status status = CheckShape(own, output.shape, rule); !status.ok()) {
+        return status.Annotate(where);
+      }
+      if (!rule.class_indices) continue;
+      ELEPHAS_ASSIGN_OR_RETURN(
+          const std::int64_t axis,
+          NormalizeAxis(rule.axis < 0 ? rule.axis : rule.axis - 1, output.shape.size()));
+      const std::int64_t classes = output.shape[static_cast<std::size_t>(axis)];
+      if (const Status status = CheckClasses(own, classes, rule); !status.ok()) {
+        return status.Annotate(where);
+      }
+    }
+    return OkStatus();
+  }
+
+  CompileTerms terms_;
+  const Model& model_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<CompiledLoss>> CompiledLoss::FromConfig(const json& compile,
+                                                               const Model& model) {
+  std::vector<std::string> names;
+  for (const OutputSpec& output : model.outputs()) names.push_back(output.name);
+  try {
+    ELEPHAS_ASSIGN_OR_RETURN(CompileTerms terms, ParseCompile(compile, names));
+    return std::unique_ptr<CompiledLoss>(
+        std::make_unique<CompiledLossImpl>(std::move(terms), model));
+  } catch (const std::exception& error) {
+    return Invalid(std::string("compile: ") + error.what());
+  }
+}
+
+}  // namespace elephas::keras

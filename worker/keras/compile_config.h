@@ -1,0 +1,38 @@
+// Reads losses and metrics out of what keras.Model.compile takes, output by output.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "worker/keras/loss.h"
+#include "worker/keras/metric.h"
+
+namespace elephas::keras {
+
+struct LossTerm {
+  std::size_t output = 0;
+  std::unique_ptr<Loss> loss;  // null: "crossentropy", chosen when labels are seen
+  double weight = 1.0;
+  std::string name;  // "dense_1_loss"
+};
+
+struct MetricTerm {
+  std::size_t output = 0;
+  std::string name;                      // unique, as Keras reports it
+  std::shared_ptr<const Metric> metric;  // null: "accuracy", chosen when labels are seen
+  bool weighted = false;
+};
+
+struct CompileTerms {
+  std::vector<LossTerm> losses;
+  std::vector<MetricTerm> metrics;
+};
+
+// kInvalid names the field of `compile` and what is wrong.
+Result<CompileTerms> ParseCompile(const nlohmann::json& compile,
+                                  const std::vector<std::string>& output_names);
+
+}  // namespace elephas::keras

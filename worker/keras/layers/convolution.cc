@@ -1,0 +1,127 @@
+// Convolutions of every rank and kind.
+#include <array>
+
+#include "worker/keras/activation.h"
+#include "worker/keras/layer_table.h"
+#include "worker/keras/layout.h"
+#include "worker/keras/window.h"
+
+namespace elephas::keras {
+
+namespace {
+
+using at::Tensor;
+
+constexpr std::int64_t kMaxFilters = std::int64_t{1} << 24;
+
+Window ReadWindow(ConfigReader& c, std::size_t rank, bool causal_allowed) {
+  Window window;
+  window.size = c.Ints("kernel_size", rank, std::nullopt, 1, kMaxWindow);
+  window.strides = c.Ints("strides", rank, 1, 1, kMaxWindow);
+  window.dilation = c.Ints("dilation_rate", rank, 1, 1, kMaxWindow);
+  window.padding = ReadPadding(c, causal_allowed);
+  window.channels_last = ReadChannelsLast(c);
+  return window;
+}
+
+// LibTorch's 1-D kernels know no channels_last format, so a 1-D convolution runs as a 2-D one of
+// height 1: [N, L, C] becomes [N, 1, L, C] without a copy.
+Tensor AddHeight(const Tensor& x, std::size_t rank) { return rank == 1 ? x.unsqueeze(2) : x; }
+Tensor DropHeight(const Tensor& x, std::size_t rank) { return rank == 1 ? x.squeeze(2) : x; }
+Shape WithHeight(const Shape& per_axis, std::int64_t height) {
+  return per_axis.size() == 1 ? Shape{height, per_axis[0]} : per_axis;
+}
+
+// [N, C, spatial…] x [out, in / groups, spatial…]; one place calls LibTorch's convolution.
+Tensor Convolve(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Window& window,
+                const Shape& strides, std::int64_t groups) {
+  Shape padding;
+  const Tensor padded = PadForWindow(x, window, 0.0, padding);
+  const std::size_t rank = window.rank();
+  const Tensor y = at::convolution(
+      AddHeight(padded, rank), AddHeight(kernel, rank), bias, WithHeight(strides, 1),
+      WithHeight(padding, 0), WithHeight(window.dilation, 1), /*transposed=*/false,
+      /*output_padding=*/WithHeight(Shape(rank, 0), 0), groups);
+  return DropHeight(y, rank);
+}
+
+template <std::size_t rank>
+class Convolution final : public UnaryLayer {
+ public:
+  explicit Convolution(ConfigReader& c)
+      : window_(ReadWindow(c, rank, rank == 1)),
+        filters_(c.Int("filters", std::nullopt, 1, kMaxFilters)),
+        groups_(c.Int("groups", 1, 1, kMaxFilters)),
+        activation_(ReadActivation(c, "activation", nullptr)),
+        use_bias_(c.Bool("use_bias", true)) {
+    kernel_options_ = {ReadInitializer(c, "kernel_initializer", "glorot_uniform"), true,
+                       ReadRegularizer(c, "kernel_regularizer"),
+                       ReadConstraint(c, "kernel_constraint")};
+    bias_options_ = {ReadInitializer(c, "bias_initializer", "zeros"), true,
+                     ReadRegularizer(c, "bias_regularizer"), ReadConstraint(c, "bias_constraint")};
+    c.Require("lora_rank", nullptr);
+    c.Require("quantization_config", nullptr);
+    c.Ignore({"lora_alpha"});
+    if (filters_ % groups_ != 0) c.Fail("'filters' must be a multiple of 'groups'");
+  }
+
+  Status BuildFor(const Shape& input, WeightMaker& weights) override {
+    if (input.size() != rank + 2) {
+      return Invalid("needs an input of rank " + std::to_string(rank + 2) + ", not " +
+                     ToString(input));
+    }
+    channels_ = input[ChannelAxis(input.size(), window_.channels_last)];
+    if (channels_ == kUnknown) return Invalid("the channel axis of its input must be known");
+    if (channels_ % groups_ != 0) return Invalid("the input's channels must divide by 'groups'");
+    Shape shape = window_.size;
+    shape.push_back(channels_ / groups_);
+    shape.push_back(filters_);
+    ELEPHAS_ASSIGN_OR_RETURN(kernel_, weights.Add("kernel", shape, kernel_options_));
+    if (use_bias_) {
+      ELEPHAS_ASSIGN_OR_RETURN(bias_, weights.Add("bias", {filters_}, bias_options_));
+    }
+    return OkStatus();
+  }
+
+  Result<Shape> OutputShape(const Shape& input) const override {
+    ELEPHAS_ASSIGN_OR_RETURN(Shape output, window_.OutputShape(input, filters_));
+    if (input[ChannelAxis(input.size(), window_.channels_last)] != channels_) {
+      return Invalid("was built for " + std::to_string(channels_) +
+                     " channels, its input has shape " + ToString(input));
+    }
+    return output;
+  }
+
+  Tensor Compute(const Tensor& x, Step&) override {
+    const Tensor y = Convolve(ToChannelsFirst(x, window_.channels_last),
+                              ConvolutionKernel(kernel_->tensor),
+                              bias_ == nullptr ? Tensor() : bias_->tensor, window_,
+                              window_.strides, groups_);
+    return activation_(FromChannelsFirst(y, window_.channels_last));
+  }
+
+ private:
+  Window window_;
+  std::int64_t filters_, groups_;
+  Activation activation_;
+  bool use_bias_;
+  WeightOptions kernel_options_, bias_options_;
+  std::int64_t channels_ = 0;
+  Weight* kernel_ = nullptr;
+  Weight* bias_ = nullptr;
+};
+
+constexpr std::array<LayerEntry, 6> kEntries{{
+    {"Conv1D", MakeLayer<Convolution<1>>},
+    {"Conv2D", MakeLayer<Convolution<2>>},
+    {"Conv3D", MakeLayer<Convolution<3>>},
+    {"Convolution1D", MakeLayer<Convolution<1>>},
+    {"Convolution2D", MakeLayer<Convolution<2>>},
+    {"Convolution3D", MakeLayer<Convolution<3>>},
+}};
+
+}  // namespace
+
+std::span<const LayerEntry> ConvolutionLayers() { return kEntries; }
+
+}  // namespace elephas::keras

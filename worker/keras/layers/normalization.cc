@@ -1,0 +1,130 @@
+// Normalizations over the batch and over features.
+#include <c10/core/GradMode.h>
+
+#include <array>
+#include <tuple>
+
+#include "worker/keras/layer_table.h"
+#include "worker/keras/layout.h"
+
+namespace elephas::keras {
+
+namespace {
+
+using at::Tensor;
+
+// [N, C, 1, M] view of x with the channel axis last: every rank uses one kernel of LibTorch's, the
+// channels_last one, without a copy.
+Tensor AsImage(const Tensor& x, std::int64_t axis) {
+  const Tensor last = x.movedim(axis, -1);
+  const std::int64_t channels = last.size(-1);
+  const std::int64_t batch = last.dim() > 2 ? last.size(0) : 1;
+  return last.reshape({batch, 1, -1, channels}).permute({0, 3, 1, 2});
+}
+
+Tensor FromImage(const Tensor& image, const Tensor& like, std::int64_t axis) {
+  const Tensor last = like.movedim(axis, -1);
+  return image.permute({0, 2, 3, 1}).reshape(last.sizes()).movedim(-1, axis);
+}
+
+class BatchNormalization final : public MaskPassingLayer {
+ public:
+  explicit BatchNormalization(ConfigReader& c)
+      : momentum_(c.Number("momentum", 0.99)),
+        epsilon_(c.Number("epsilon", 1e-3)),
+        center_(c.Bool("center", true)),
+        scale_(c.Bool("scale", true)) {
+    // Old writers stored the axis as a list of one.
+    const auto axes = c.Has("axis") ? c.IntList("axis", -16, 16) : Shape{-1};
+    if (axes.size() != 1) c.Fail("'axis' must be one axis");
+    if (!axes.empty()) axis_ = axes[0];
+    beta_options_ = {ReadInitializer(c, "beta_initializer", "zeros"), true,
+                     ReadRegularizer(c, "beta_regularizer"), ReadConstraint(c, "beta_constraint")};
+    gamma_options_ = {ReadInitializer(c, "gamma_initializer", "ones"), true,
+                      ReadRegularizer(c, "gamma_regularizer"),
+                      ReadConstraint(c, "gamma_constraint")};
+    mean_initializer_ = ReadInitializer(c, "moving_mean_initializer", "zeros");
+    variance_initializer_ = ReadInitializer(c, "moving_variance_initializer", "ones");
+    c.Require("synchronized", false);
+    c.Require("renorm", false);
+    c.Require("virtual_batch_size", nullptr);
+    c.Ignore({"renorm_clipping", "renorm_momentum", "fused", "adjustment"});
+  }
+
+  Status BuildFor(const Shape& input, WeightMaker& weights) override {
+    ELEPHAS_ASSIGN_OR_RETURN(axis_, NormalizeAxis(axis_, input.size()));
+    if (axis_ == 0) return Invalid("'axis' must not be the batch axis");
+    channels_ = input[static_cast<std::size_t>(axis_)];
+    if (channels_ == kUnknown) return Invalid("the normalized axis of its input must be known");
+    const Shape shape{channels_};
+    if (scale_) {
+      ELEPHAS_ASSIGN_OR_RETURN(gamma_, weights.Add("gamma", shape, gamma_options_));
+    }
+    if (center_) {
+      ELEPHAS_ASSIGN_OR_RETURN(beta_, weights.Add("beta", shape, beta_options_));
+    }
+    ELEPHAS_ASSIGN_OR_RETURN(mean_, weights.Add("moving_mean", shape, {mean_initializer_, false}));
+    ELEPHAS_ASSIGN_OR_RETURN(
+        variance_, weights.Add("moving_variance", shape, {variance_initializer_, false}));
+    return OkStatus();
+  }
+
+  Result<Shape> OutputShape(const Shape& input) const override {
+    if (static_cast<std::size_t>(axis_) >= input.size() ||
+        input[static_cast<std::size_t>(axis_)] != channels_) {
+      return Invalid("was built for " + std::to_string(channels_) +
+                     " channels, its input has shape " + ToString(input));
+    }
+    return input;
+  }
+
+  Tensor Compute(const Tensor& x, Step& step) override {
+    const Tensor gamma = gamma_ == nullptr ? Tensor() : gamma_->tensor;
+    const Tensor beta = beta_ == nullptr ? Tensor() : beta_->tensor;
+    const Tensor image = AsImage(x, axis_);
+    if (!(step.training && identity.trainable)) {
+      return FromImage(std::get<0>(at::native_batch_norm(image, gamma, beta, mean_->tensor,
+                                                         variance_->tensor, false, 0.0, epsilon_)),
+                       x, axis_);
+    }
+    // With momentum 1 the kernel leaves the batch's own statistics in these.
+    const Tensor mean = at::zeros_like(mean_->tensor);
+    const Tensor variance = at::zeros_like(mean_->tensor);
+    const Tensor out = FromImage(
+        std::get<0>(at::native_batch_norm(image, gamma, beta, mean, variance, true, 1.0, epsilon_)),
+        x, axis_);
+    const c10::NoGradGuard no_grad;
+    const auto count = static_cast<double>(image.numel() / channels_);
+    // LibTorch divides by n - 1, Keras by n.
+    const Tensor biased =
+        count > 1 ? variance * ((count - 1.0) / count) : at::zeros_like(variance);
+    Update(*mean_, mean);
+    Update(*variance_, biased);
+    return out;
+  }
+
+ private:
+  void Update(Weight& moving, const Tensor& batch) const {
+    moving.tensor.mul_(momentum_).add_(batch, 1.0 - momentum_);
+  }
+
+  std::int64_t axis_ = -1, channels_ = 0;
+  double momentum_, epsilon_;
+  bool center_, scale_;
+  WeightOptions beta_options_, gamma_options_;
+  Initializer mean_initializer_, variance_initializer_;
+  Weight* gamma_ = nullptr;
+  Weight* beta_ = nullptr;
+  Weight* mean_ = nullptr;
+  Weight* variance_ = nullptr;
+};
+
+constexpr std::array<LayerEntry, 1> kEntries{{
+    {"BatchNormalization", MakeLayer<BatchNormalization>},
+}};
+
+}  // namespace
+
+std::span<const LayerEntry> NormalizationLayers() { return kEntries; }
+
+}  // namespace elephas::keras

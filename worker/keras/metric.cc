@@ -1,0 +1,74 @@
+#include "worker/keras/metric.h"
+
+#include <algorithm>
+#include <cctype>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "worker/keras/loss.h"
+
+namespace elephas::keras {
+
+namespace {
+
+using at::Tensor;
+using nlohmann::json;
+
+std::vector<std::int64_t> AxesFrom(std::int64_t first, std::int64_t last) {
+  std::vector<std::int64_t> axes(static_cast<std::size_t>(last - first));
+  std::iota(axes.begin(), axes.end(), first);
+  return axes;
+}
+
+double Sum(const Tensor& x) { return x.sum(at::kDouble).item<double>(); }
+
+}  // namespace
+
+void AddToMean(Tensor values, const Tensor& weights, MetricState& state) {
+  Tensor factors = weights;
+  if (factors.defined()) {
+    SqueezeOrExpand(values, factors);
+    const std::int64_t rank = factors.dim();
+    if (values.dim() > rank) values = values.mean(AxesFrom(rank, values.dim()));
+    factors = factors.expand_as(values);
+    values = values * factors;
+    if (rank > 1) factors = factors.mean(AxesFrom(1, rank));
+  }
+  if (values.dim() > 1) values = values.mean(AxesFrom(1, values.dim()));
+  state.values[0] += Sum(values);
+  state.values[1] += factors.defined()  ? Sum(factors)
+                     : values.dim() > 0 ? static_cast<double>(values.size(0))
+                                        : 1.0;
+}
+
+const MetricEntry* FindMetric(std::string_view name) {
+  for (const auto family : {MeanMetrics()}) {
+    for (const MetricEntry& entry : family) {
+      std::string upper(entry.short_name);
+      std::transform(upper.begin(), upper.end(), upper.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+      if (name == entry.class_name || name == entry.name ||
+          (!upper.empty() && (name == entry.short_name || name == upper))) {
+        return &entry;
+      }
+    }
+  }
+  return nullptr;
+}
+
+Result<NamedMetric> MakeMetric(const json& identifier, const std::string& where) {
+  ELEPHAS_ASSIGN_OR_RETURN(const ObjectConfig object, ParseObject(identifier, where));
+  const MetricEntry* entry = FindMetric(object.name);
+  if (entry == nullptr) return Invalid(where + ": metric '" + object.name + "' is not supported");
+  ConfigReader reader(object.config, where + " (" + object.name + ")");
+  reader.Ignore({"dtype", "fn"});
+  // A string names the metric as the user typed it; an object has a name of its own.
+  NamedMetric metric{reader.String("name", identifier.is_string() ? object.name
+                                                                  : std::string(entry->name)),
+                     entry->make(reader)};
+  ELEPHAS_RETURN_IF_ERROR(reader.Finish());
+  return metric;
+}
+
+}  // namespace elephas::keras

@@ -1,0 +1,55 @@
+// Keras' metrics by name, as additive states (common/protocol.h): what a batch adds is computed here,
+// the value of a total in common/metrics.h.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/protocol.h"
+#include "common/result.h"
+#include "worker/keras/config_reader.h"
+
+namespace elephas::keras {
+
+// One batch as a metric sees it. `weights` are sample weights, `mask` is the predictions' mask;
+// either may be undefined. No gradients are recorded.
+struct MetricInput {
+  at::Tensor y_true, y_pred, weights, mask;
+};
+
+class Metric {
+ public:
+  virtual ~Metric() = default;
+  // Adds one batch to `state`, which is Empty() or a sum.
+  virtual void Update(const MetricInput& batch, MetricState& state) const = 0;
+  [[nodiscard]] virtual MetricState Empty() const { return {"mean", {0.0, 0.0}}; }
+};
+
+struct MetricEntry {
+  std::string_view class_name;  // "TopKCategoricalAccuracy"
+  std::string_view name;        // the string that metrics=[…] takes, and the default name
+  std::string_view short_name;  // "mse"; its upper-case form is accepted too. May be empty
+  std::unique_ptr<Metric> (*make)(ConfigReader& options);
+};
+// The families, one file each under metrics/.
+std::span<const MetricEntry> MeanMetrics();
+
+// Null when no metric has that name.
+const MetricEntry* FindMetric(std::string_view name);
+
+struct NamedMetric {
+  std::string name;  // as Keras reports it
+  std::shared_ptr<const Metric> metric;
+};
+// As keras.metrics.get. kInvalid names what is unknown.
+Result<NamedMetric> MakeMetric(const nlohmann::json& identifier, const std::string& where);
+
+// Keras' Mean: adds the (weighted) mean over all but the first axis, sample by sample.
+void AddToMean(at::Tensor values, const at::Tensor& weights, MetricState& state);
+
+}  // namespace elephas::keras

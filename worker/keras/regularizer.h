@@ -1,0 +1,24 @@
+// Keras' regularizers (penalties on weights or outputs) and constraints (projections of weights).
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "common/result.h"
+#include "worker/keras/config_reader.h"
+
+namespace elephas::keras {
+
+// A scalar penalty. Empty: none.
+using Regularizer = std::function<at::Tensor(const at::Tensor&)>;
+// The projected weight, same shape. Empty: none.
+using Constraint = std::function<at::Tensor(const at::Tensor&)>;
+
+// The option `name` of a layer; null or left out: empty.
+Regularizer ReadRegularizer(ConfigReader& config, std::string_view name);
+Constraint ReadConstraint(ConfigReader& config, std::string_view name);
+
+}  // namespace elephas::keras
