@@ -1,0 +1,180 @@
+"""Runs the same model here and in real Keras.
+
+A test module lists its cases; `judge(cases)` asks elephas-keras-probe about all of them in one process, Keras
+about each, and returns the answers side by side. Starting JAX for a model costs far more than the model.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import keras
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+
+@dataclasses.dataclass
+class Case:
+    """One model and what to do with it.
+
+    make() returns the Keras model. x and y are arrays or lists of arrays. `compile` takes keras.Model.compile's
+    own arguments; `compile_json`, when given, is what the probe gets instead of Keras' serialization of them.
+    """
+
+    name: str
+    make: object
+    x: object
+    y: object = None
+    compile: dict = None
+    compile_json: dict = None
+    sample_weight: object = None
+    batch_size: int = 16
+    epochs: int = 0
+    config: dict = None  # the model as the probe gets it; Keras' to_json() when left out
+    tolerance: float = 1e-5  # of predictions and trained weights, relative to the largest value
+
+
+@dataclasses.dataclass
+class Answers:
+    case: Case
+    error: str = None
+    weight_names: list = None
+    keras_weight_names: list = None
+    predict: list = None
+    keras_predict: list = None
+    evaluate: dict = None
+    keras_evaluate: dict = None
+    history: list = None
+    keras_history: dict = None
+    weights: list = None
+    keras_weights: list = None
+    reply: dict = None
+
+
+def probe_path():
+    folder = os.environ.get("ELEPHAS_BIN_DIR")
+    source = pathlib.Path(__file__).resolve().parents[2]
+    folder = pathlib.Path(folder) if folder else source / "build" / "bin"
+    return folder.resolve().parent / "test-bin" / "elephas-keras-probe"
+
+
+def as_list(value):
+    if value is None:
+        return []
+    return [np.ascontiguousarray(np.asarray(v)) for v in (value if isinstance(value, (list, tuple)) else [value])]
+
+
+def variables(model):
+    """The variables of model.weights in Keras' order; seed generators' states are not weights."""
+    return [v for v in model.weights if v.dtype == "float32"]
+
+
+def numeric(array):
+    return array if array.dtype in (np.float32, np.int64, np.int32) else array.astype(np.float32)
+
+
+def ask_probe(requests, tensors):
+    with tempfile.TemporaryDirectory() as folder:
+        save_file({k: np.ascontiguousarray(numeric(v)) for k, v in tensors.items()}, f"{folder}/request.safetensors")
+        pathlib.Path(folder, "request.json").write_text(json.dumps({"cases": requests}))
+        done = subprocess.run([probe_path(), folder], capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        reply = json.loads(pathlib.Path(folder, "reply.json").read_text())
+        return reply, load_file(f"{folder}/reply.safetensors")
+
+
+def judge(cases):
+    """{name: Answers} of all cases."""
+    requests, tensors, answers = [], {}, {}
+    for case in cases:
+        keras.utils.set_random_seed(11)
+        model = case.make()
+        x, y, weights = as_list(case.x), as_list(case.y), as_list(case.sample_weight)
+        request = {
+            "name": case.name,
+            "model": case.config or json.loads(model.to_json()),
+            "inputs": len(x),
+            "outputs": len(y),
+            "batchSize": case.batch_size,
+            "epochs": case.epochs,
+            "sampleWeights": bool(weights),
+        }
+        answer = Answers(case, keras_weight_names=[v.path for v in variables(model)])
+        for kind, arrays in (("input", x), ("label", y), ("sample_weight", weights)):
+            tensors.update({f"{case.name}/{kind}/{i}": a for i, a in enumerate(arrays)})
+        initial = [v.numpy() for v in variables(model)]
+        request["weights"] = len(initial)
+        tensors.update({f"{case.name}/weight/{i}": a for i, a in enumerate(initial)})
+        flat_x = x if len(x) > 1 else x[0]
+        answer.keras_predict = as_list(model(flat_x, training=False))
+        if case.compile is not None:
+            model.compile(**case.compile)
+            request["compile"] = case.compile_json or model.get_compile_config()
+            flat_y = y if len(y) > 1 else y[0]
+            flat_w = None if not weights else (weights if len(weights) > 1 else weights[0])
+            arguments = {"batch_size": case.batch_size, "verbose": 0, "sample_weight": flat_w}
+            answer.keras_evaluate = model.evaluate(flat_x, flat_y, return_dict=True, **arguments)
+            if case.epochs:
+                fit = model.fit(flat_x, flat_y, shuffle=False, epochs=case.epochs, **arguments)
+                answer.keras_history = fit.history
+                answer.keras_weights = [v.numpy() for v in variables(model)]
+        requests.append(request)
+        answers[case.name] = answer
+    reply, replied = ask_probe(requests, tensors)
+    for name, answer in answers.items():
+        own = reply[name]
+        answer.reply = own
+        answer.error = own.get("error")
+        answer.weight_names = own.get("weightNames")
+        answer.evaluate = own.get("evaluate")
+        answer.history = own.get("history")
+        answer.predict = collect(replied, f"{name}/predict/")
+        answer.weights = collect(replied, f"{name}/weight/")
+    return answers
+
+
+def collect(tensors, prefix):
+    found = []
+    while f"{prefix}{len(found)}" in tensors:
+        found.append(tensors[f"{prefix}{len(found)}"])
+    return found
+
+
+def assert_close(actual, expected, tolerance, what):
+    assert actual.shape == expected.shape, what
+    expected = expected.astype(np.float32)
+    scale = max(float(np.max(np.abs(expected))), 1e-3) if expected.size else 1.0
+    worst = float(np.max(np.abs(actual - expected))) if expected.size else 0.0
+    assert worst <= tolerance * scale, f"{what}: off by {worst:g} where the largest value is {scale:g}"
+
+
+def assert_agrees(answer, metric_tolerance=1e-6):
+    """Names, predictions, evaluation, history and trained weights are Keras' within the tolerances."""
+    case = answer.case
+    assert answer.error is None, answer.error
+    mine = [name.rsplit("/", 1)[-1] for name in answer.weight_names]
+    theirs = [name.rsplit("/", 1)[-1] for name in answer.keras_weight_names]
+    assert mine == theirs
+    assert len(answer.predict) == len(answer.keras_predict)
+    for i, (actual, expected) in enumerate(zip(answer.predict, answer.keras_predict)):
+        assert_close(actual, expected, case.tolerance, f"output {i}")
+    if answer.keras_evaluate is not None:
+        assert_metrics(answer.evaluate, answer.keras_evaluate, metric_tolerance)
+    if answer.keras_history is not None:
+        last = {name: values[-1] for name, values in answer.keras_history.items()}
+        assert_metrics(answer.history[-1], last, max(metric_tolerance, case.tolerance))
+        for name, actual, expected in zip(answer.weight_names, answer.weights, answer.keras_weights):
+            assert_close(actual, expected, case.tolerance, name)
+
+
+def assert_metrics(actual, expected, tolerance):
+    assert set(actual) == set(expected)
+    for name, value in expected.items():
+        if np.isnan(value):
+            assert actual[name] is None, name
+            continue
+        error = abs(actual[name] - value)
+        assert error <= tolerance * max(1.0, abs(value)), f"{name}: {actual[name]} instead of {value}"

@@ -1,0 +1,267 @@
+// elephas-keras-probe DIRECTORY: runs models for the tests that compare with real Keras.
+//
+// DIRECTORY/request.json:   {"cases": [{"name", "model", "compile", "inputs": n, "outputs": n,
+//                            "weights": n, "sampleWeights": bool, "batchSize", "epochs"}, …]}
+// DIRECTORY/request.safetensors: "<name>/input/<i>", "<name>/label/<i>", "<name>/weight/<i>" in the order of
+//                            Keras' model.weights, "<name>/sample_weight/<i>"
+// DIRECTORY/reply.json:     {"<name>": {"error"} or {"weightNames", "evaluate", "history", …}}
+// DIRECTORY/reply.safetensors: "<name>/predict/<i>", and after training "<name>/weight/<i>",
+//                            "<name>/slot/<slot name>/<i>"
+//
+// A case without "compile" only predicts; "epochs" 0 does not train. Training is what a worker does with
+// one partition and shuffle: false.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/atomic_file.h"
+#include "common/optimizer.h"
+#include "common/partitioning.h"
+#include "common/protocol.h"
+#include "common/safetensors.h"
+#include "worker/keras/compile.h"
+#include "worker/keras/model.h"
+#include "worker/keras/weight.h"
+
+namespace elephas::keras {
+namespace {
+
+using at::Tensor;
+using nlohmann::json;
+
+class Reply {
+ public:
+  void Add(const std::string& name, const Tensor& tensor) {
+    tensors_.push_back({name, "F32", tensor.sizes().vec(), 0, 0});
+    data_.push_back(tensor.detach().to(at::kFloat).contiguous());
+  }
+  json& operator[](const std::string& name) { return values_[name]; }
+  Status Write(const std::string& directory) const {
+    std::vector<std::span<const std::byte>> bytes;
+    for (const Tensor& tensor : data_) {
+      bytes.emplace_back(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes());
+    }
+    ELEPHAS_RETURN_IF_ERROR(
+        safetensors::WriteFile(directory + "/reply.safetensors", {}, tensors_, bytes));
+    std::ofstream out(directory + "/reply.json");
+    out << values_.dump();
+    return out.good() ? OkStatus() : Internal("cannot write reply.json");
+  }
+
+ private:
+  json values_ = json::object();
+  std::vector<safetensors::TensorInfo> tensors_;
+  std::vector<Tensor> data_;
+};
+
+Result<Tensor> ReadTensor(const safetensors::File& file, const std::string& name) {
+  static const std::map<std::string, at::ScalarType> kTypes{
+      {"F32", at::kFloat}, {"I64", at::kLong}, {"I32", at::kInt}, {"F64", at::kDouble}};
+  const safetensors::TensorInfo* info = file.header.Find(name);
+  if (info == nullptr) return NotFound("no tensor '" + name + "'");
+  const auto type = kTypes.find(info->dtype);
+  if (type == kTypes.end()) return Invalid("tensor '" + name + "' has dtype " + info->dtype);
+  Tensor tensor = at::empty(info->shape, type->second);
+  const auto bytes = file.Bytes(*info);
+  std::memcpy(tensor.mutable_data_ptr(), bytes.data(), bytes.size());
+  return tensor;
+}
+
+Result<std::vector<Tensor>> ReadTensors(const safetensors::File& file, const std::string& prefix,
+                                        std::size_t count) {
+  std::vector<Tensor> tensors;
+  for (std::size_t i = 0; i < count; ++i) {
+    ELEPHAS_ASSIGN_OR_RETURN(Tensor tensor, ReadTensor(file, prefix + std::to_string(i)));
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+void CollectWeights(const WeightGroup& group, std::vector<Weight*>& out) {
+  out.insert(out.end(), group.weights.begin(), group.weights.end());
+  for (const auto& child : group.children) CollectWeights(*child, out);
+}
+
+std::vector<Tensor> Rows(const std::vector<Tensor>& tensors, const Range& rows) {
+  std::vector<Tensor> out;
+  for (const Tensor& tensor : tensors) out.push_back(tensor.slice(0, rows.first, rows.last));
+  return out;
+}
+
+json Values(const MetricSums& sums) {
+  json values = json::object();
+  for (const auto& [name, state] : sums) {
+    const Result<double> value = MetricValue(state);
+    values[name] = value.ok() ? json(*value) : json(value.status().message());
+  }
+  return values;
+}
+
+class Case {
+ public:
+  Case(const json& request, const safetensors::File& file, Reply& reply)
+      : request_(request), file_(file), name_(request.at("name")), reply_(reply) {}
+
+  Status Run() {
+    ELEPHAS_ASSIGN_OR_RETURN(model_, Model::FromConfig(request_.at("model"), 7));
+    ELEPHAS_ASSIGN_OR_RETURN(inputs_, ReadTensors(file_, name_ + "/input/", request_.at("inputs")));
+    CollectWeights(model_->weight_tree(), weights_);
+    ELEPHAS_RETURN_IF_ERROR(LoadWeights());
+    const std::vector<Tensor> outputs = model_->Forward(inputs_, false);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      reply_.Add(name_ + "/predict/" + std::to_string(i), outputs[i]);
+    }
+    if (!request_.contains("compile")) return OkStatus();
+    ELEPHAS_ASSIGN_OR_RETURN(loss_, CompiledLoss::FromConfig(request_["compile"], *model_));
+    ELEPHAS_ASSIGN_OR_RETURN(targets_.labels,
+                             ReadTensors(file_, name_ + "/label/", request_.at("outputs")));
+    if (request_.value("sampleWeights", false)) {
+      ELEPHAS_ASSIGN_OR_RETURN(targets_.sample_weights,
+                               ReadTensors(file_, name_ + "/sample_weight/", request_["outputs"]));
+    }
+    ELEPHAS_RETURN_IF_ERROR(loss_->CheckLabels(targets_.labels));
+    Evaluate();
+    if (request_.value("epochs", 0) > 0) return Train();
+    return OkStatus();
+  }
+
+ private:
+  Status LoadWeights() {
+    json names = json::array();
+    for (const Weight* weight : weights_) names.push_back(weight->path);
+    reply_[name_]["weightNames"] = names;
+    const std::size_t count = request_.at("weights");
+    if (count != weights_.size()) {
+      return Invalid("Keras has " + std::to_string(count) + " weights, here are " +
+                     std::to_string(weights_.size()) + ": " + names.dump());
+    }
+    ELEPHAS_ASSIGN_OR_RETURN(const std::vector<Tensor> values,
+                             ReadTensors(file_, name_ + "/weight/", count));
+    for (std::size_t i = 0; i < count; ++i) {
+      if (values[i].sizes() != weights_[i]->tensor.sizes()) {
+        return Invalid("weight '" + weights_[i]->path + "' has another shape in Keras");
+      }
+      weights_[i]->tensor.detach().copy_(values[i]);
+    }
+    return OkStatus();
+  }
+
+  Targets TargetRows(const Range& rows) const {
+    return {Rows(targets_.labels, rows), Rows(targets_.sample_weights, rows)};
+  }
+
+  void Evaluate() {
+    MetricSums sums;
+    const std::int64_t size = request_.at("batchSize");
+    for (std::int64_t batch = 0; batch < BatchCount(inputs_[0].size(0), size); ++batch) {
+      const Range rows = BatchRows(inputs_[0].size(0), size, batch);
+      const std::vector<Tensor> outputs = model_->Forward(Rows(inputs_, rows), false);
+      loss_->Compute(outputs, TargetRows(rows), model_->RegularizationLoss(), sums);
+    }
+    reply_[name_]["evaluate"] = Values(sums);
+    reply_[name_]["metricNames"] = loss_->MetricNames();
+  }
+
+  Status Train() {
+    ELEPHAS_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
+                             Optimizer::FromConfig(request_["compile"].value("optimizer", json())));
+    reply_[name_]["optimizer"] = optimizer->Config();
+    const auto count = static_cast<std::size_t>(model_->layout().trainable_elements);
+    std::vector<std::vector<float>> slots;
+    std::vector<std::span<float>> spans;
+    const std::vector<std::string> slot_names = optimizer->SlotNames();
+    slots.reserve(slot_names.size());
+    for (std::size_t i = 0; i < slot_names.size(); ++i) {
+      spans.emplace_back(slots.emplace_back(count, optimizer->SlotInitialValue(i)));
+    }
+    const std::vector<WeightSlice> slices = TrainableSlices(model_->layout());
+    const std::span<float> parameters(model_->parameters().mutable_data_ptr<float>(), count);
+    const std::span<float> gradients(model_->gradients().mutable_data_ptr<float>(), count);
+    const std::int64_t size = request_.at("batchSize");
+    std::int64_t iteration = 0;
+    json history = json::array();
+    for (int epoch = 0; epoch < request_["epochs"]; ++epoch) {
+      MetricSums sums;
+      for (std::int64_t batch = 0; batch < BatchCount(inputs_[0].size(0), size); ++batch) {
+        const Range rows = BatchRows(inputs_[0].size(0), size, batch);
+        model_->gradients().zero_();
+        const std::vector<Tensor> outputs = model_->Forward(Rows(inputs_, rows), true);
+        loss_->Compute(outputs, TargetRows(rows), model_->RegularizationLoss(), sums).backward();
+        optimizer->Step(iteration++, parameters, gradients, spans, slices);
+        model_->ApplyConstraints();
+      }
+      history.push_back(Values(sums));
+    }
+    optimizer->Finalize(parameters, spans);
+    reply_[name_]["history"] = history;
+    for (std::size_t i = 0; i < weights_.size(); ++i) {
+      reply_.Add(name_ + "/weight/" + std::to_string(i), weights_[i]->tensor);
+    }
+    return OkStatus();
+  }
+
+  const json& request_;
+  const safetensors::File& file_;
+  std::string name_;
+  Reply& reply_;
+  std::unique_ptr<Model> model_;
+  std::vector<Weight*> weights_;
+  std::unique_ptr<CompiledLoss> loss_;
+  std::vector<Tensor> inputs_;
+  Targets targets_;
+};
+
+int Main(const std::string& directory) {
+  at::set_num_threads(1);
+  std::ifstream in(directory + "/request.json");
+  const json request = json::parse(in);
+  const Result<safetensors::File> file =
+      safetensors::ReadFile(directory + "/request.safetensors");
+  if (!file.ok()) {
+    std::cerr << file.status().message() << "\n";
+    return 1;
+  }
+  Reply reply;
+  for (const json& entry : request.at("cases")) {
+    const std::string name = entry.at("name");
+    reply[name] = json::object();
+    try {
+      const Status status = Case(entry, *file, reply).Run();
+      if (!status.ok()) reply[name]["error"] = status.message();
+    } catch (const c10::Error& error) {
+      reply[name]["error"] = std::string("exception: ") + error.what_without_backtrace();
+    } catch (const std::exception& error) {
+      reply[name]["error"] = std::string("exception: ") + error.what();
+    }
+  }
+  const Status status = reply.Write(directory);
+  if (!status.ok()) std::cerr << status.message() << "\n";
+  return status.ok() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace elephas::keras
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: elephas-keras-probe DIRECTORY\n";
+    return 2;
+  }
+  try {
+    return elephas::keras::Main(argv[1]);
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+}
