@@ -57,6 +57,16 @@ Status Compile(LoadedJob& job) {
   return OkStatus();
 }
 
+Status CheckDevice(const JobSpec& spec) {
+  if (spec.workers.device == Device::kCuda) {
+    return Invalid("spec.workers.device is cuda, but this worker can only use the CPU");
+  }
+  if (spec.transport == Transport::kNccl) {
+    return Invalid("spec.transport is nccl, but this worker can only exchange by rest");
+  }
+  return OkStatus();
+}
+
 Status LoadData(LoadedJob& job) {
   ELEPHAS_ASSIGN_OR_RETURN(const std::string path, ResolveUri(job.spec.data.uri, job.base));
   DatasetHints hints;
@@ -84,6 +94,7 @@ Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::
   job->spec = std::move(spec);
   job->base = std::move(base);
   job->seed = seed;
+  ELEPHAS_RETURN_IF_ERROR(CheckDevice(job->spec));
   ELEPHAS_ASSIGN_OR_RETURN(const json config, ReadModelConfig(job->spec, job->base));
   ELEPHAS_ASSIGN_OR_RETURN(job->model, keras::Model::FromConfig(config, seed));
   job->layout = job->model->layout();

@@ -82,6 +82,10 @@ CASES = {
     "an unknown loss": (lambda f: job(f, compile={"loss": "guess"}), 1, ["guess"]),
     "an unknown optimizer": (
         lambda f: job(f, compile={"loss": "mse", "optimizer": "guess"}), 2, ["spec.compile.optimizer", "guess"]),
+    "a GPU where there is none": (
+        lambda f: job(f, workers={"device": "cuda"}), 1, ["spec.workers.device", "cuda"]),
+    "NCCL where there is none": (
+        lambda f: job(f, mode="synchronous", transport="nccl"), 1, ["spec.transport", "nccl"]),
     "a model that is not JSON": (lambda f: model_file(f, '{"class_name": "Sequential", '), 1, ["model.json"]),
     "weights of another model": (lambda f: wrong_weights(f), 1, ["start.safetensors", "hidden/kernel"]),
 }
