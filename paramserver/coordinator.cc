@@ -153,6 +153,9 @@ std::optional<Lease> Coordinator::Acquire(const std::string& worker, TimePoint n
   if (prefetch && static_cast<std::int64_t>(open.size()) <= IdleWorkersBeside(worker)) {
     return std::nullopt;
   }
+  // The next epoch only when nothing of the open one is waiting.
+  const Epoch first = open.front().task.epoch;
+  std::erase_if(open, [&](const OpenTask& candidate) { return candidate.task.epoch != first; });
 
   // Own partitions first, then those nobody lives for; another worker's only when nothing else is
   // left, and from the end, where it would come to them last.
@@ -169,12 +172,7 @@ std::optional<Lease> Coordinator::Acquire(const std::string& worker, TimePoint n
   if (chosen == open.end()) {
     chosen = std::ranges::find_if(open, [&](const auto& c) { return owner_is(c, nobodys); });
   }
-  if (chosen == open.end()) {
-    // A task of the open epoch before one of the next.
-    const Epoch first = open.front().task.epoch;
-    chosen =
-        std::prev(std::ranges::find_if(open, [&](const auto& c) { return c.task.epoch != first; }));
-  }
+  if (chosen == open.end()) chosen = std::prev(open.end());
 
   const LeaseId id(++last_lease_);
   leases_[id] = {worker, chosen->task, chosen->batches, now + lease_duration_};
