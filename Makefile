@@ -68,4 +68,4 @@ fuzz: setup setup-tools ## Run every fuzzer for FUZZ_SECONDS
 
 .PHONY: clean
 clean: ## Remove everything that was built (not what setup installed)
-	@rm -rf build build-asan build-asan-core build-tsan-core build-debug build-fuzz build-test
+	@rm -rf build build-asan build-asan-core build-tsan-core build-debug build-fuzz build-test build-tidy

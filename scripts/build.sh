@@ -29,4 +29,6 @@ fi
 # On a miss ccache then compiles at once, from the dependencies that the compiler lists, instead of
 # preprocessing first: a third less work for files with heavy headers.
 export CCACHE_DEPEND="${CCACHE_DEPEND:-1}"
+# It keeps precompiled headers only when told that defines and times in them do not matter to us.
+export CCACHE_SLOPPINESS="${CCACHE_SLOPPINESS:-pch_defines,time_macros}"
 cmake --build "$folder" --parallel "$ELEPHAS_BUILD_JOBS" --target "${targets[@]:-all}"
