@@ -29,6 +29,10 @@ int Complain(int exit_code, const std::string& message) {
   return exit_code;
 }
 
+int Complain(const Status& status) {
+  return Complain(status.code() == Code::kInvalid ? kBadUsage : kFailed, status.message());
+}
+
 Result<ParsedManifest> LoadJob(const ServerFlags& flags) {
   constexpr std::uint64_t kMaxManifest = std::uint64_t{64} << 20;  // an inline model may be long
   ELEPHAS_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(flags.job_file, kMaxManifest));
@@ -111,10 +115,7 @@ int Serve(const ServerFlags& flags) {
 
   const SystemClock clock;
   auto service = CreateService(manifest->spec, flags, clock);
-  if (!service.ok()) {
-    const bool usage = service.status().code() == Code::kInvalid;
-    return Complain(usage ? kBadUsage : kFailed, service.status().message());
-  }
+  if (!service.ok()) return Complain(service.status());
   RestHandler handler(**service, {.token = *token,
                                   .manifest = manifest->document,
                                   .uid = flags.uid,
@@ -124,7 +125,7 @@ int Serve(const ServerFlags& flags) {
   http.port = flags.port;
   auto server =
       HttpServer::Start(http, [&handler](HttpRequest& request) { return handler.Handle(request); });
-  if (!server.ok()) return Complain(kFailed, server.status().message());
+  if (!server.ok()) return Complain(server.status());
 
   const std::uint16_t port = (*server)->port();
   const std::string url = OwnUrl(flags, port);

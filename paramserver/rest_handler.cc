@@ -184,6 +184,7 @@ RestHandler::RestHandler(JobService& service, RestOptions options)
 RestHandler::~RestHandler() = default;
 
 HttpReply RestHandler::Handle(HttpRequest& request) {
+  impl_->metrics.Begin();
   std::string_view route;
   HttpReply reply = impl_->Answer(request, route);
   impl_->metrics.Count(request.method(), route, reply.status, request.content_length(),

@@ -302,10 +302,11 @@ TEST_F(RestHandlerTest, PeersRegister) {
   EXPECT_EQ(Body(PostJson("/v1/peers", body), 200),
             json({{"incarnation", 3}, {"cut", 2}, {"seed", 42}, {"uid", "u"}}));
   EXPECT_THAT(service_.calls, ElementsAre("peer 1 b http://x:1 0 2"));
-  for (const json& index : {json(0), json(2), json(-1), json("1")}) {
+  const std::vector<std::pair<json, int>> rows{{0, 404}, {2, 404}, {-1, 400}, {"1", 400}};
+  for (const auto& [index, status] : rows) {
     json wrong = body;
     wrong["index"] = index;
-    EXPECT_EQ(PostJson("/v1/peers", wrong).status, 400) << index;
+    EXPECT_EQ(PostJson("/v1/peers", wrong).status, status) << index;
   }
   json wrong = body;
   wrong["cuts"] = {0};
@@ -601,8 +602,8 @@ TEST_F(RestHandlerTest, MetricsCountRequestsByRoute) {
   for (const char* line :
        {R"(elephas_http_requests_total{code="200",method="GET",route="/v1/status"} 1)",
         R"(elephas_http_requests_total{code="404",method="GET",route="unknown"} 1)",
-        R"(route="/v1/workers/{worker}"} 1)", "elephas_ready 1", "elephas_incarnation 3",
-        "elephas_version 7"}) {
+        R"(route="/v1/workers/{worker}"} 1)", "elephas_ready 1",
+        "elephas_http_requests_in_flight 1", "elephas_incarnation 3", "elephas_version 7"}) {
     EXPECT_THAT(reply.body, HasSubstr(line));
   }
 }

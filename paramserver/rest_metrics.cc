@@ -38,6 +38,11 @@ struct RestMetrics::Impl {
                                                       .Name("elephas_http_sent_bytes_total")
                                                       .Help("Body bytes of replies, by route.")
                                                       .Register(registry);
+  prometheus::Gauge& in_flight = prometheus::BuildGauge()
+                                     .Name("elephas_http_requests_in_flight")
+                                     .Help("Requests that have no reply yet.")
+                                     .Register(registry)
+                                     .Add({});
   prometheus::Gauge& ready = prometheus::BuildGauge()
                                  .Name("elephas_ready")
                                  .Help("1 when the server takes requests of workers.")
@@ -58,8 +63,11 @@ struct RestMetrics::Impl {
 RestMetrics::RestMetrics() : impl_(std::make_unique<Impl>()) {}
 RestMetrics::~RestMetrics() = default;
 
+void RestMetrics::Begin() { impl_->in_flight.Increment(); }
+
 void RestMetrics::Count(std::string_view method, std::string_view route, int status,
                         std::uint64_t request_bytes, std::uint64_t reply_bytes) {
+  impl_->in_flight.Decrement();
   const std::string label(route.empty() ? "unknown" : route);
   impl_->requests
       .Add({{"method", KnownMethod(method)}, {"route", label}, {"code", std::to_string(status)}})

@@ -14,6 +14,8 @@ class RestMetrics {
  public:
   RestMetrics();
   ~RestMetrics();
+  // A request begins; Count() ends it.
+  void Begin();
   // One answered request. `route` is the route's path, or "" when there was none.
   void Count(std::string_view method, std::string_view route, int status,
              std::uint64_t request_bytes, std::uint64_t reply_bytes);

@@ -21,6 +21,8 @@ constexpr std::array<StatusRow, 7> kStatusOf{{
     {Code::kInternal, 500},
 }};
 
+constexpr std::int64_t kMost = std::int64_t{1} << 53;  // what every JSON reader takes
+
 int HttpStatusOf(Code code) {
   for (const StatusRow& row : kStatusOf) {
     if (row.code == code) return row.status;
@@ -43,7 +45,7 @@ Result<std::optional<Incarnation>> OptionalIncarnation(const HttpRequest& reques
   const auto text = request.header(kIncarnationHeader);
   if (!text) return std::optional<Incarnation>();
   const auto value = Parse<std::int64_t>(*text);
-  if (!value || *value < 0) {
+  if (!value || *value < 0 || *value > kMost) {
     return Invalid("header " + std::string(kIncarnationHeader) + ": not a number");
   }
   return std::optional<Incarnation>(Incarnation(*value));
@@ -60,7 +62,7 @@ Result<std::int64_t> QueryInt(const HttpRequest& request, std::string_view name,
   const auto text = request.query(name);
   if (!text) return fallback;
   const auto value = Parse<std::int64_t>(*text);
-  if (!value || *value < 0) {
+  if (!value || *value < 0 || *value > kMost) {
     return Invalid("query parameter " + std::string(name) + ": a whole number from 0 is expected");
   }
   return *value;
@@ -98,13 +100,13 @@ Result<nlohmann::json> ReadJson(HttpRequest& request) {
   return json;
 }
 
-Status CheckWorkerName(std::string_view name) {
+Status CheckName(std::string_view name) {
   constexpr std::string_view kAllowed =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
   constexpr std::size_t kLongest = 128;
   if (name.empty() || name.size() > kLongest ||
       name.find_first_not_of(kAllowed) != std::string_view::npos) {
-    return Invalid("a worker's name has 1 to 128 of the characters A-Z a-z 0-9 . _ -");
+    return Invalid("a name has 1 to 128 of the characters A-Z a-z 0-9 . _ -");
   }
   return OkStatus();
 }

@@ -66,8 +66,8 @@ Result<std::chrono::milliseconds> QueryWait(const HttpRequest& request);
 Result<std::chrono::milliseconds> WaitFromSeconds(double seconds);
 // The body of a route with Body::kJson, whose size the handler has checked.
 Result<nlohmann::json> ReadJson(HttpRequest& request);
-// Names of workers stand in paths, logs and metrics: 1 to 128 of A-Z a-z 0-9 . _ -
-Status CheckWorkerName(std::string_view name);
+// Names of workers stand in paths and logs: 1 to 128 of A-Z a-z 0-9 . _ -
+Status CheckName(std::string_view name);
 
 // --- replies ---
 HttpReply JsonReply(const nlohmann::json& json, int status = 200);

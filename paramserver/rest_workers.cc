@@ -1,4 +1,5 @@
 // Workers, leases and peers: who takes part and who does what.
+#include <algorithm>
 #include <array>
 
 #include "common/json_reader.h"
@@ -11,7 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMaxText = 16384;  // of a failure's message
 constexpr std::int64_t kMaxCount = std::int64_t{1} << 53;
 
 Result<HttpReply> GetJob(Context& context, Call&) {
@@ -28,7 +28,7 @@ Result<HttpReply> Join(Context& context, Call& call) {
   JsonReader reader(body, "join");
   const std::string name = reader.String("name");
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
-  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(name));
+  ELEPHAS_RETURN_IF_ERROR(CheckName(name));
   ELEPHAS_ASSIGN_OR_RETURN(const JoinReply joined, context.service.Join(name));
   LogInfo("worker joined",
           {{"worker", joined.worker}, {"incarnation", joined.incarnation.value()}});
@@ -42,16 +42,27 @@ Result<HttpReply> Join(Context& context, Call& call) {
 
 Result<HttpReply> Heartbeat(Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
-  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(call.path_values[0]));
+  ELEPHAS_RETURN_IF_ERROR(CheckName(call.path_values[0]));
   ELEPHAS_RETURN_IF_ERROR(context.service.Heartbeat(call.path_values[0], incarnation));
   return NoContent();
 }
 
 Result<HttpReply> Leave(Context& context, Call& call) {
-  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(call.path_values[0]));
+  ELEPHAS_RETURN_IF_ERROR(CheckName(call.path_values[0]));
   ELEPHAS_RETURN_IF_ERROR(context.service.Leave(call.path_values[0]));
   LogInfo("worker left", {{"worker", call.path_values[0]}});
   return NoContent();
+}
+
+// A word as in the reason of a Kubernetes condition: [A-Za-z][A-Za-z0-9]{0,63}
+Status CheckReason(std::string_view reason) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto fits = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); };
+  if (reason.empty() || reason.size() > 64 || !is_letter(reason.front()) ||
+      !std::all_of(reason.begin(), reason.end(), fits)) {
+    return Invalid("'reason' is one word of at most 64 letters and digits");
+  }
+  return OkStatus();
 }
 
 Result<HttpReply> Fail(Context& context, Call& call) {
@@ -61,9 +72,8 @@ Result<HttpReply> Fail(Context& context, Call& call) {
   const std::string reason = reader.String("reason");
   const std::string message = reader.String("message");
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
-  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(worker));
-  if (reason.empty() || reason.size() > 128) return Invalid("'reason' has 1 to 128 bytes");
-  if (message.size() > kMaxText) return Invalid("'message' is longer than 16384 bytes");
+  ELEPHAS_RETURN_IF_ERROR(CheckName(worker));
+  ELEPHAS_RETURN_IF_ERROR(CheckReason(reason));
   ELEPHAS_RETURN_IF_ERROR(context.service.Fail(worker, reason, message));
   LogError("job failed", {{"worker", worker}, {"reason", reason}, {"message", message}});
   return NoContent();
@@ -77,7 +87,7 @@ Result<HttpReply> AcquireLease(Context& context, Call& call) {
   const double seconds = body.contains("wait") ? reader.Number("wait") : 0.0;
   const bool prefetch = body.contains("prefetch") && reader.Bool("prefetch");
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
-  ELEPHAS_RETURN_IF_ERROR(CheckWorkerName(worker));
+  ELEPHAS_RETURN_IF_ERROR(CheckName(worker));
   ELEPHAS_ASSIGN_OR_RETURN(const auto wait, WaitFromSeconds(seconds));
   ELEPHAS_ASSIGN_OR_RETURN(const LeaseReply reply,
                            context.service.AcquireLease(worker, incarnation, wait, prefetch));
@@ -132,6 +142,18 @@ Result<HttpReply> FinishTask(Context& context, Call& call) {
   return JsonReply({{"outcome", Word(outcome)}});
 }
 
+Status CheckUrl(std::string_view url) {
+  constexpr std::string_view kScheme = "http://";
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-";
+  const std::string_view authority = url.substr(std::min(url.size(), kScheme.size()));
+  if (!url.starts_with(kScheme) || authority.empty() || authority.size() > 255 ||
+      authority.find_first_not_of(kAllowed) != std::string_view::npos) {
+    return Invalid("'url' must be http://host:port");
+  }
+  return OkStatus();
+}
+
 Result<HttpReply> RegisterPeer(Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
   JsonReader reader(body, "peer");
@@ -143,12 +165,11 @@ Result<HttpReply> RegisterPeer(Context& context, Call& call) {
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   const std::int64_t servers = context.service.spec().parameter_servers.replicas;
   if (index < 1 || index >= servers) {
-    return Invalid("'index' is " + std::to_string(index) + ", the job has servers 0 to " +
-                   std::to_string(servers - 1) + " and 0 does not register");
+    return NotFound("there is no server " + std::to_string(index) + " that registers: of " +
+                    std::to_string(servers) + " servers, 0 does not");
   }
-  if (boot.empty() || boot.size() > 128) return Invalid("'boot' has 1 to 128 bytes");
-  if (!url.starts_with("http://") || url.size() > 512)
-    return Invalid("'url' is no http:// address");
+  ELEPHAS_RETURN_IF_ERROR(CheckName(boot).Annotate("'boot'"));
+  ELEPHAS_RETURN_IF_ERROR(CheckUrl(url));
   if (!cuts_json.is_array()) return Invalid("'cuts' must be an array of whole numbers");
   std::vector<std::int64_t> cuts;
   for (const json& cut : cuts_json) {

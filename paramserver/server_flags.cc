@@ -9,6 +9,7 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
   ServerFlags flags;
   double lease_seconds = 15;
   CLI::App app("The parameter server of one ElephasJob.", "elephas-paramserver");
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--job", flags.job_file, "the manifest (YAML or JSON)")
       ->required()
       ->envname("ELEPHAS_JOB_FILE");
