@@ -52,8 +52,7 @@ void AddManifestOptions(CLI::App& command, Options& options, std::vector<std::st
       .add_option("--set", settings,
                   "Sets a field, as YAML; nothing after '=' takes it out. Repeatable")
       ->type_name("PATH=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);
 }
 
 }  // namespace

@@ -20,13 +20,13 @@ struct RunInfo {
 };
 
 struct RunEnd {
-  Outcome outcome;
-  nlohmann::json status;  // the last one; null when there was none
+  Outcome outcome = {};
+  nlohmann::json status = {};  // the last one; null when there was none
   double seconds = 0;
-  std::vector<std::string> log_tail;  // of outcome.culprit
-  std::string log_file;               // that these are from
-  std::string kept_folder;            // empty when the run's folder is gone
-  std::string resume_hint;            // a command that goes on from a checkpoint; empty: none
+  std::vector<std::string> log_tail = {};  // of outcome.culprit
+  std::string log_file = {};               // that these are from
+  std::string kept_folder = {};            // empty when the run's folder is gone
+  std::string resume_hint = {};            // a command that goes on from a checkpoint; empty: none
 };
 
 // Called from one thread. Writing never fails the run: a closed pipe only ends the report.

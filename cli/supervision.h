@@ -63,7 +63,7 @@ struct Outcome {
 struct SupervisionOptions {
   int servers = 1, workers = 1;
   std::int64_t backoff_limit = 6;  // restarts over the whole run
-  std::optional<std::chrono::seconds> deadline;
+  std::optional<std::chrono::seconds> deadline = {};
   std::chrono::milliseconds first_pause{200}, longest_pause{10000};
   std::chrono::milliseconds healthy_after{60000};  // after so long alive, pauses begin anew
   std::chrono::milliseconds leave_grace{30000};    // for workers to see that the job succeeded
