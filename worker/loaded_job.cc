@@ -4,7 +4,8 @@
 #include <span>
 #include <utility>
 
-#include "common/atomic_file.h"
+#include "worker/keras/weight.h"
+#include "worker/keras_file/keras_file.h"
 #include "worker/outputs.h"
 
 namespace elephas {
@@ -13,43 +14,62 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::uint64_t kMaxModelJson = std::uint64_t{256} << 20;
-
-Result<json> ReadModelConfig(const JobSpec& spec, const std::string& base) {
-  if (spec.model.inline_config) return *spec.model.inline_config;
+Result<keras_file::ModelFile> ReadModel(const JobSpec& spec, const std::string& base) {
+  if (spec.model.inline_config) return keras_file::ModelFile{*spec.model.inline_config, {}, {}};
   if (!spec.model.uri) return Invalid("spec.model: only uri and inline can be read here");
   ELEPHAS_ASSIGN_OR_RETURN(const std::string path, ResolveUri(*spec.model.uri, base));
-  if (!path.ends_with(".json")) {
-    return Invalid(path + ": only Keras JSON (.json) can be read as a model");
-  }
-  ELEPHAS_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kMaxModelJson));
-  json config = json::parse(text, nullptr, false);
-  if (config.is_discarded()) return Invalid(path + ": is not JSON");
-  return config;
+  return keras_file::ReadModelFile(path);
 }
 
-Status LoadWeights(LoadedJob& job) {
+Status LoadWeights(LoadedJob& job, const keras_file::ModelFile& file) {
   const at::Tensor arena = job.model->parameters();
   const std::span<float> floats(arena.data_ptr<float>(), static_cast<std::size_t>(arena.numel()));
   if (job.spec.model.weights_uri) {
     ELEPHAS_ASSIGN_OR_RETURN(const std::string path,
                              ResolveUri(*job.spec.model.weights_uri, job.base));
-    if (!path.ends_with(".safetensors")) {
-      return Invalid(path + ": only .safetensors can be read as weights");
+    if (path.ends_with(".safetensors")) {
+      ELEPHAS_RETURN_IF_ERROR(ReadModelSafetensors(path, job.layout, floats));
+    } else {
+      ELEPHAS_ASSIGN_OR_RETURN(const keras_file::SavedWeights weights,
+                               keras_file::ReadWeightsFile(path));
+      ELEPHAS_RETURN_IF_ERROR(weights.Assign(job.tree, job.layout, floats).Annotate(path));
     }
-    ELEPHAS_RETURN_IF_ERROR(ReadModelSafetensors(path, job.layout, floats));
+  } else if (file.weights) {
+    ELEPHAS_RETURN_IF_ERROR(
+        file.weights->Assign(job.tree, job.layout, floats).Annotate(*job.spec.model.uri));
   }
   job.initial_parameters.assign(floats.begin(), floats.end());
   return OkStatus();
 }
 
-Status Compile(LoadedJob& job) {
-  const json compile = job.spec.compile.is_null() ? json::object() : job.spec.compile;
+// With a compile of its own the manifest starts anew; without one training resumes where the file's
+// stopped, moments and step count included.
+Status LoadOptimizerState(LoadedJob& job, const keras_file::ModelFile& file) {
+  if (!job.optimizer || !job.spec.compile.is_null() || !file.weights ||
+      !file.weights->has_optimizer()) {
+    return OkStatus();
+  }
+  Result<keras_file::OptimizerState> saved =
+      file.weights->ReadOptimizer(job.tree, job.layout, *job.optimizer);
+  if (saved.status().code() == Code::kNotFound) return OkStatus();
+  if (!saved.ok()) return saved.status().Annotate(*job.spec.model.uri);
+  OptimizerState state;
+  state.iterations = saved->iterations;
+  for (const std::vector<float>& slot : saved->slots) {
+    state.slots.insert(state.slots.end(), slot.begin(), slot.end());
+  }
+  job.initial_state = std::move(state);
+  return OkStatus();
+}
+
+Status Compile(LoadedJob& job, const keras_file::ModelFile& file) {
+  job.compile = job.spec.compile.is_null() ? file.compile : job.spec.compile;
+  if (job.compile.is_null()) job.compile = json::object();
   if (job.spec.task != TaskKind::kPredict) {
-    ELEPHAS_ASSIGN_OR_RETURN(job.loss, keras::CompiledLoss::FromConfig(compile, *job.model));
+    ELEPHAS_ASSIGN_OR_RETURN(job.loss, keras::CompiledLoss::FromConfig(job.compile, *job.model));
   }
   if (job.spec.task == TaskKind::kTrain) {
-    const json optimizer = compile.contains("optimizer") ? compile["optimizer"] : json();
+    const json optimizer = job.compile.contains("optimizer") ? job.compile["optimizer"] : json();
     ELEPHAS_ASSIGN_OR_RETURN(job.optimizer, Optimizer::FromConfig(optimizer));
     job.layout.optimizer = job.optimizer->Config();
     job.layout.slot_names = job.optimizer->SlotNames();
@@ -95,11 +115,14 @@ Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::
   job->base = std::move(base);
   job->seed = seed;
   ELEPHAS_RETURN_IF_ERROR(CheckDevice(job->spec));
-  ELEPHAS_ASSIGN_OR_RETURN(const json config, ReadModelConfig(job->spec, job->base));
-  ELEPHAS_ASSIGN_OR_RETURN(job->model, keras::Model::FromConfig(config, seed));
+  ELEPHAS_ASSIGN_OR_RETURN(const keras_file::ModelFile file, ReadModel(job->spec, job->base));
+  job->config = file.config;
+  ELEPHAS_ASSIGN_OR_RETURN(job->model, keras::Model::FromConfig(file.config, seed));
   job->layout = job->model->layout();
-  ELEPHAS_RETURN_IF_ERROR(Compile(*job));
-  ELEPHAS_RETURN_IF_ERROR(LoadWeights(*job));
+  job->tree = keras_file::OrderedTree(job->model->weight_tree(), file.config);
+  ELEPHAS_RETURN_IF_ERROR(Compile(*job, file));
+  ELEPHAS_RETURN_IF_ERROR(LoadWeights(*job, file));
+  ELEPHAS_RETURN_IF_ERROR(LoadOptimizerState(*job, file));
   ELEPHAS_RETURN_IF_ERROR(LoadData(*job));
   return job;
 }

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,8 @@
 #include "worker/data/dataset.h"
 #include "worker/keras/compile.h"
 #include "worker/keras/model.h"
+#include "worker/keras_file/model_tree.h"
+#include "worker/trainer.h"
 
 namespace elephas {
 
@@ -21,13 +25,18 @@ struct LoadedJob {
   JobSpec spec;
   std::string base;  // folder that URIs without a scheme are relative to
   std::uint64_t seed = 0;
+  nlohmann::json config;   // what model.to_json() prints
+  nlohmann::json compile;  // the manifest's, or else the model file's; an object
   std::unique_ptr<keras::Model> model;
+  keras_file::Object tree;                     // the model's weights as Keras' files order them
   std::unique_ptr<keras::CompiledLoss> loss;   // null for predict
   std::unique_ptr<const Optimizer> optimizer;  // null but for train
   Dataset dataset;
   ModelData data;  // views of `dataset`
   ModelLayout layout;
   std::vector<float> initial_parameters;  // of the whole arena
+  // Of a model file that was saved in the middle of training: it goes on where it stopped.
+  std::optional<OptimizerState> initial_state;
 };
 
 // Builds the model (weights drawn from `seed`, or read from where the manifest says), reads and

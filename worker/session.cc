@@ -11,6 +11,7 @@
 #include "worker/exchange.h"
 #include "worker/files/npy_writer.h"
 #include "worker/files/npz_writer.h"
+#include "worker/keras_file/keras_file.h"
 #include "worker/outputs.h"
 #include "worker/rest_exchange.h"
 #include "worker/train_loop.h"
@@ -45,12 +46,13 @@ class Session {
     if (job.optimizer) {
       train_loop_.emplace(
           job.spec, joined.worker, joined.incarnation,
-          TrainLoop::Connections{client_, *exchange_, ahead_client_, *ahead_exchange_}, trainer_);
+          TrainLoop::Connections{client_, *exchange_, ahead_client_, *ahead_exchange_}, trainer_,
+          job.initial_state ? *job.initial_state : trainer_.InitialState());
     }
   }
 
   SessionEnd Run() {
-    Status status = exchange_->Initialise(job_.layout, job_.initial_parameters, {}, 0);
+    Status status = Initialise();
     while (status.ok()) {
       std::optional<Work> work;
       if (train_loop_) work = train_loop_->TakeAhead();
@@ -75,6 +77,14 @@ class Session {
   }
 
  private:
+  Status Initialise() {
+    if (!job_.initial_state) {
+      return exchange_->Initialise(job_.layout, job_.initial_parameters, {}, 0);
+    }
+    return exchange_->Initialise(job_.layout, job_.initial_parameters, job_.initial_state->slots,
+                                 job_.initial_state->iterations);
+  }
+
   SessionEnd End(const Status& status) {
     if (MeansRejoin(status)) return {SessionEnd::Kind::kRejoin, status.message()};
     const Status told = client_.Fail(joined_.worker, "WorkerError", status.message());
@@ -197,11 +207,38 @@ class Session {
     return client_.Finish(lease, 0, {}, outputs).status();
   }
 
+  // model.keras carries what training needs to go on: the job's compile and the optimizer's state.
+  // In synchronous mode that is the server's; in the others each worker has its own, and this one's
+  // is as good as any.
+  Status WriteKerasModel(const std::string& path, const OptimizerState& state) {
+    nlohmann::json compile = job_.compile;
+    compile["optimizer"] = job_.optimizer->Config();
+    keras_file::ModelToSave model{
+        job_.config,          compile,          job_.tree, job_.layout, trainer_.parameters(),
+        job_.optimizer.get(), state.iterations, {}};
+    const auto row = static_cast<std::size_t>(job_.layout.trainable_elements);
+    for (std::size_t i = 0; i < job_.layout.slot_names.size(); ++i) {
+      model.slots.push_back(std::span(state.slots).subspan(i * row, row));
+    }
+    return keras_file::WriteModelFile(path, model);
+  }
+
   Status WriteModel(const Lease& lease, std::vector<std::string>& outputs) {
-    ELEPHAS_RETURN_IF_ERROR(PullFor(lease));
-    ELEPHAS_ASSIGN_OR_RETURN(const std::string model, Output("model.safetensors"));
-    ELEPHAS_RETURN_IF_ERROR(WriteModelSafetensors(model, job_.layout, trainer_.parameters()));
-    outputs.push_back(model);
+    OptimizerState state = train_loop_->state();
+    const bool on_server = job_.spec.mode == Mode::kSynchronous;
+    ELEPHAS_ASSIGN_OR_RETURN(
+        const Exchange::Pulled pulled,
+        exchange_->Pull(lease.version, trainer_.parameters(),
+                        on_server ? std::span(state.slots) : std::span<float>()));
+    if (pulled.version != lease.version) return Conflict("the model has moved on");
+    if (on_server) state.iterations = pulled.iterations;
+
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string keras, Output("model.keras"));
+    ELEPHAS_RETURN_IF_ERROR(WriteKerasModel(keras, state));
+    outputs.push_back(keras);
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string tensors, Output("model.safetensors"));
+    ELEPHAS_RETURN_IF_ERROR(WriteModelSafetensors(tensors, job_.layout, trainer_.parameters()));
+    outputs.push_back(tensors);
     ELEPHAS_ASSIGN_OR_RETURN(const nlohmann::json history, client_.History());
     ELEPHAS_ASSIGN_OR_RETURN(const std::string path, Output("history.json"));
     ELEPHAS_RETURN_IF_ERROR(WriteJsonFile(path, history));

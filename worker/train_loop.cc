@@ -35,13 +35,13 @@ void Subtract(std::span<const float> a, std::span<const float> b, std::span<floa
 }  // namespace
 
 TrainLoop::TrainLoop(const JobSpec& spec, std::string worker, Incarnation incarnation,
-                     Connections connections, Trainer& trainer)
+                     Connections connections, Trainer& trainer, OptimizerState initial_state)
     : spec_(spec),
       worker_(std::move(worker)),
       incarnation_(incarnation),
       connections_(connections),
       trainer_(trainer),
-      state_(trainer.InitialState()),
+      state_(std::move(initial_state)),
       before_(trainer.parameters().size()),
       delta_(before_.size()) {}
 

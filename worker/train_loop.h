@@ -48,7 +48,7 @@ class TrainLoop {
     Exchange& ahead_exchange;
   };
   TrainLoop(const JobSpec& spec, std::string worker, Incarnation incarnation,
-            Connections connections, Trainer& trainer);
+            Connections connections, Trainer& trainer, OptimizerState initial_state);
 
   // Trains and pushes one task. Errors: as Exchange and Trainer.
   Status Train(Work work);
@@ -56,6 +56,8 @@ class TrainLoop {
   std::optional<Work> TakeAhead() { return std::exchange(ahead_, std::nullopt); }
   // Everything that was computed has been pushed.
   Status Flush();
+  // Asynchronous: this worker's slots and step count.
+  [[nodiscard]] const OptimizerState& state() const { return state_; }
 
  private:
   // What the second thread does during a task.

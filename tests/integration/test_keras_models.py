@@ -1,0 +1,160 @@
+"""Keras in, Keras out: real Keras makes the model files and the answers, and opens what a job writes."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from job import history, manifest
+
+ROWS, BATCH = 96, 16
+
+
+@pytest.fixture
+def data(tmp_path):
+    random = np.random.default_rng(5)
+    x = random.normal(size=(ROWS, 8)).astype(np.float32)
+    y = (x[:, :4].sum(axis=1) > 0).astype(np.int64)
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    return x, y
+
+
+def make_model(optimizer, normalized=True):
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(12, activation="relu")(inputs)
+    if normalized:
+        hidden = keras.layers.BatchNormalization()(hidden)
+    outputs = keras.layers.Dense(2, activation="softmax")(hidden)
+    model = keras.Model(inputs, outputs)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def keras_job(folder, uri, **fields):
+    path = manifest(folder, None, **fields)
+    document = json.loads(path.read_text())
+    document["spec"]["model"] = {"uri": uri}
+    path.write_text(json.dumps(document))
+    return path
+
+
+def fit(model, x, y, epochs):
+    return model.fit(x, y, epochs=epochs, batch_size=BATCH, shuffle=False, verbose=0).history
+
+
+def assert_same_weights(model, other, tolerance=1e-5):
+    assert [w.path.split("/")[-1] for w in model.weights] == [w.path.split("/")[-1] for w in other.weights]
+    for weight, expected in zip(other.get_weights(), model.get_weights()):
+        np.testing.assert_allclose(weight, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("frequency", ["batch", "epoch", "fit"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_one_partition_trains_as_keras_fit_does_and_both_go_on_alike(tmp_path, run, data, frequency, optimizer):
+    x, y = data
+    model = make_model(optimizer)
+    fit(model, x, y, 2)  # so that the file holds moments and a step count to resume from
+    model.save(tmp_path / "model.keras")
+    path = keras_job(
+        tmp_path,
+        "model.keras",
+        mode="synchronous",
+        frequency=frequency,
+        fit={"epochs": 3, "batchSize": BATCH, "shuffle": False},
+        data_partitions=1,
+    )
+    run(path, "--quiet")
+    expected = fit(model, x, y, 3)
+    ours = history(tmp_path)
+    np.testing.assert_allclose(ours["loss"], expected["loss"], rtol=1e-5)
+    np.testing.assert_allclose(ours["accuracy"], expected["accuracy"], rtol=1e-6)
+    written = keras.models.load_model(tmp_path / "out" / "model.keras")
+    assert_same_weights(model, written)
+    # The optimizer's state came along: another epoch in Python is the same for both.
+    assert int(written.optimizer.iterations) == int(model.optimizer.iterations)
+    np.testing.assert_allclose(fit(written, x, y, 1)["loss"], fit(model, x, y, 1)["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_synchronous_fit_is_the_weighted_mean_of_separate_keras_fits(tmp_path, run, data, workers):
+    x, y = data
+    model = make_model(keras.optimizers.SGD(0.1))
+    model.save(tmp_path / "model.keras")
+    path = keras_job(
+        tmp_path,
+        "model.keras",
+        mode="synchronous",
+        frequency="fit",
+        fit={"epochs": 2, "batchSize": BATCH, "shuffle": False},
+        data_partitions=5,
+        workers_replicas=workers,
+    )
+    run(path, "--quiet")
+    mean = [np.zeros_like(weight) for weight in model.get_weights()]
+    sizes = [ROWS // 5 + (p < ROWS % 5) for p in range(5)]
+    first = 0
+    for size in sizes:
+        part = keras.models.load_model(tmp_path / "model.keras")
+        fit(part, x[first : first + size], y[first : first + size], 2)
+        first += size
+        for total, weight in zip(mean, part.get_weights()):
+            total += weight * size / ROWS
+    model.set_weights(mean)
+    assert_same_weights(model, keras.models.load_model(tmp_path / "out" / "model.keras"))
+
+
+def test_synchronous_batch_is_keras_on_the_concatenated_batch(tmp_path, run, data):
+    x, y = data
+    model = make_model(keras.optimizers.SGD(0.1), normalized=False)
+    model.save(tmp_path / "model.keras")
+    path = keras_job(
+        tmp_path,
+        "model.keras",
+        mode="synchronous",
+        frequency="batch",
+        fit={"epochs": 2, "batchSize": 4, "shuffle": False},
+        data_partitions=4,
+        workers_replicas=2,
+    )
+    run(path, "--quiet")
+    # Round r is batch r of each of the four partitions of 24 rows.
+    order = np.concatenate(
+        [np.arange(p * 24 + r * 4, p * 24 + r * 4 + 4) for r in range(6) for p in range(4)]
+    )
+    model.fit(x[order], y[order], epochs=2, batch_size=16, shuffle=False, verbose=0)
+    assert_same_weights(model, keras.models.load_model(tmp_path / "out" / "model.keras"))
+
+
+@pytest.mark.parametrize("form", ["keras", "h5", "json and weights.h5"])
+def test_predict_and_evaluate_take_the_files_that_keras_writes(tmp_path, run, data, form):
+    x, y = data
+    model = make_model("adam")
+    fit(model, x, y, 2)
+    more = {}
+    if form == "json and weights.h5":
+        (tmp_path / "model.json").write_text(model.to_json())
+        model.save_weights(tmp_path / "start.weights.h5")
+        uri = "model.json"
+        more = {"compile": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}}
+    else:
+        uri = f"model.{form}"
+        model.save(tmp_path / uri)
+
+    def prepare(task):
+        path = keras_job(tmp_path, uri, task=task, data_partitions=3, workers_replicas=2, **more)
+        if form == "json and weights.h5":
+            document = json.loads(path.read_text())
+            document["spec"]["model"]["weights"] = {"uri": "start.weights.h5"}
+            path.write_text(json.dumps(document))
+        return path
+
+    run(prepare("predict"), "--quiet")
+    np.testing.assert_allclose(
+        np.load(tmp_path / "out" / "predictions.npy"), model.predict(x, verbose=0), rtol=1e-5, atol=1e-7
+    )
+    run(prepare("evaluate"), "--quiet")
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    expected = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert metrics["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert metrics["accuracy"] == pytest.approx(expected["accuracy"], rel=1e-6)

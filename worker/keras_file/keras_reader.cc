@@ -1,0 +1,186 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+#include <utility>
+
+#include "common/atomic_file.h"
+#include "worker/files/printable.h"
+#include "worker/files/zip_reader.h"
+#include "worker/keras_file/compile_config.h"
+#include "worker/keras_file/hdf5_reader.h"
+#include "worker/keras_file/keras_file.h"
+
+namespace elephas::keras_file {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{256} << 20;
+constexpr std::uint64_t kMaxWeightsBytes = std::uint64_t{1} << 40;
+
+bool EndsWith(const std::string& path, std::string_view extension) {
+  if (path.size() < extension.size()) return false;
+  return std::equal(extension.begin(), extension.end(),
+                    path.end() - static_cast<std::ptrdiff_t>(extension.size()), [](char a, char b) {
+                      return a == std::tolower(static_cast<unsigned char>(b));
+                    });
+}
+
+Status CheckExists(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return NotFound(path + ": no such file");
+  return S_ISREG(info.st_mode) ? OkStatus() : Invalid(path + ": is not a file");
+}
+
+// Deeper nesting than any model has would overflow the stack of whoever walks the JSON.
+bool NestedTooDeeply(std::string_view text) {
+  constexpr int kMaxDepth = 256;
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      i += c == '\\' ? 1U : 0U;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > kMaxDepth) return true;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return false;
+}
+
+Result<json> ParseConfig(std::string_view text, std::string_view what) {
+  if (NestedTooDeeply(text)) return Invalid(std::string(what) + " is nested too deeply");
+  json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (config.is_discarded()) return Invalid(std::string(what) + " is not JSON");
+  if (!config.is_object()) return Invalid(std::string(what) + " is not a JSON object");
+  return config;
+}
+
+// Splits what to_json() and config.json hold into model and compile.
+ModelFile FromSerialized(json config) {
+  ModelFile file;
+  file.compile = FromCompileConfig(config.value("compile_config", json()));
+  config.erase("compile_config");
+  file.config = std::move(config);
+  return file;
+}
+
+// ---- .keras
+
+// Nothing is extracted here; but an archive with such names was made to hurt.
+Status CheckNames(const ZipReader& archive) {
+  for (const ZipReader::Member& member : archive.members()) {
+    const std::string& name = member.name;
+    const bool climbs = ("/" + name + "/").find("/../") != std::string::npos;
+    if (name.empty() || name.front() == '/' || climbs || name.find('\\') != std::string::npos) {
+      return Invalid("member '" + Printable(name) + "' climbs out of the archive");
+    }
+  }
+  return OkStatus();
+}
+
+Result<std::string> Member(ZipReader& archive, std::string_view name, std::uint64_t limit) {
+  const ZipReader::Member* member = archive.Find(name);
+  if (member == nullptr) return NotFound("has no " + std::string(name));
+  return archive.ReadAll(*member, limit);
+}
+
+Result<SavedWeights> ReadArchiveWeights(ZipReader& archive) {
+  Result<std::string> image = Member(archive, "model.weights.h5", kMaxWeightsBytes);
+  if (image.status().code() == Code::kNotFound) {
+    const bool npz = archive.Find("model.weights.npz") != nullptr;
+    return Invalid(npz ? "keeps its weights as model.weights.npz; save it with weights_format='h5'"
+                       : image.status().message());
+  }
+  if (!image.ok()) return image.status();
+  Result<Hdf5Contents> contents = ReadHdf5Bytes(*image);
+  if (!contents.ok()) return contents.status().Annotate("model.weights.h5");
+  return SavedWeights::FromHdf5(*std::move(contents));
+}
+
+Result<ModelFile> ReadArchive(const std::string& path) {
+  ELEPHAS_ASSIGN_OR_RETURN(ZipReader archive, ZipReader::OpenFile(path));
+  ELEPHAS_RETURN_IF_ERROR(CheckNames(archive).Annotate(path));
+  Result<std::string> text = Member(archive, "config.json", kMaxConfigBytes);
+  if (!text.ok()) return Invalid(path + ": " + text.status().message());
+  Result<json> config = ParseConfig(*text, "config.json");
+  if (!config.ok()) return config.status().Annotate(path);
+  ModelFile file = FromSerialized(*std::move(config));
+  Result<SavedWeights> weights = ReadArchiveWeights(archive);
+  if (!weights.ok()) return weights.status().Annotate(path);
+  file.weights = *std::move(weights);
+  return file;
+}
+
+// ---- .h5
+
+Result<ModelFile> ReadLegacy(const std::string& path) {
+  Result<Hdf5Contents> contents = ReadHdf5File(path);
+  if (!contents.ok()) return contents.status().Annotate(path);
+  const json* model = contents->Attribute("", "model_config");
+  if (model == nullptr || !model->is_string()) {
+    return Invalid(path +
+                   ": holds weights but no model; name it under model.weights and the model "
+                   "under model.uri");
+  }
+  ModelFile file;
+  Result<json> config = ParseConfig(model->get_ref<const std::string&>(), "model_config");
+  if (!config.ok()) return config.status().Annotate(path);
+  file.config = *std::move(config);
+  const json* training = contents->Attribute("", "training_config");
+  if (training != nullptr && training->is_string()) {
+    Result<json> compile = ParseConfig(training->get_ref<const std::string&>(), "training_config");
+    if (!compile.ok()) return compile.status().Annotate(path);
+    file.compile = FromTrainingConfig(*compile);
+  }
+  Result<SavedWeights> weights = SavedWeights::FromHdf5(*std::move(contents));
+  if (!weights.ok()) return weights.status().Annotate(path);
+  file.weights = *std::move(weights);
+  return file;
+}
+
+Result<ModelFile> ReadJson(const std::string& path) {
+  ELEPHAS_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kMaxConfigBytes));
+  Result<json> config = ParseConfig(text, "the model");
+  if (!config.ok()) return config.status().Annotate(path);
+  return FromSerialized(*std::move(config));
+}
+
+}  // namespace
+
+Result<ModelFile> ReadModelFile(const std::string& path) {
+  ELEPHAS_RETURN_IF_ERROR(CheckExists(path));
+  if (EndsWith(path, ".keras")) return ReadArchive(path);
+  if (EndsWith(path, ".h5") || EndsWith(path, ".hdf5")) return ReadLegacy(path);
+  if (EndsWith(path, ".json")) return ReadJson(path);
+  return Invalid(path + ": not a Keras model by its name; readable are .keras, .h5, .hdf5, .json");
+}
+
+Result<SavedWeights> ReadWeightsFile(const std::string& path) {
+  ELEPHAS_RETURN_IF_ERROR(CheckExists(path));
+  if (EndsWith(path, ".keras")) {
+    ELEPHAS_ASSIGN_OR_RETURN(ZipReader archive, ZipReader::OpenFile(path));
+    ELEPHAS_RETURN_IF_ERROR(CheckNames(archive).Annotate(path));
+    Result<SavedWeights> weights = ReadArchiveWeights(archive);
+    return weights.ok() ? std::move(weights) : weights.status().Annotate(path);
+  }
+  if (EndsWith(path, ".h5") || EndsWith(path, ".hdf5")) {
+    Result<Hdf5Contents> contents = ReadHdf5File(path);
+    if (!contents.ok()) return contents.status().Annotate(path);
+    Result<SavedWeights> weights = SavedWeights::FromHdf5(*std::move(contents));
+    return weights.ok() ? std::move(weights) : weights.status().Annotate(path);
+  }
+  return Invalid(path +
+                 ": not Keras weights by its name; readable are .weights.h5, .h5, .hdf5, "
+                 ".keras");
+}
+
+}  // namespace elephas::keras_file
