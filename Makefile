@@ -58,7 +58,7 @@ format: setup-tools ## Reformat the C++ sources
 
 .PHONY: bench
 bench: setup ## Measure the data plane and training
-	@scripts/build.sh release
+	@scripts/build.sh release elephas_programs elephas_bench
 	@bench/run.sh
 
 .PHONY: fuzz
