@@ -441,7 +441,7 @@ Result<JobService::PeerReply> JobServiceImpl::RegisterPeer(std::int64_t index,
   }
   const bool cannot_follow = incarnation != incarnation_ && restored_cut_ > 0 &&
                              std::ranges::find(cuts, restored_cut_) == cuts.end();
-  if (started_again || (incarnation_ != Incarnation(0) && cannot_follow)) {
+  if (incarnation_ != Incarnation(0) && (started_again || cannot_follow)) {
     // Parameters are lost. What the others told before may be out of date: they train on and remove
     // old checkpoints. Until all have told again, no incarnation is valid here.
     incarnation_ = Incarnation(0);

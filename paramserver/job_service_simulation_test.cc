@@ -33,7 +33,7 @@ struct Weather {
 
 constexpr Weather kCalm{};
 constexpr Weather kWorkersDie{
-    .worker_crash = 15, .freeze = 10, .lost_reply = 3, .repeated_push = 30};
+    .worker_crash = 15, .freeze = 25, .lost_reply = 3, .repeated_push = 30};
 constexpr Weather kServersDie{.server_crash = 8, .lose_cut = 20, .repeated_push = 10};
 constexpr Weather kStorm{.worker_crash = 10,
                          .server_crash = 3,
