@@ -31,6 +31,8 @@ constexpr int kGaveUp = 1;
 constexpr int kUsage = 2;
 constexpr int kJobFailed = 3;
 
+constexpr int kMaxInVain = 50;
+
 struct WorkerOptions {
   std::string server;
   std::string name;
@@ -76,7 +78,10 @@ int Work(const WorkerOptions& options) {
   at::set_num_threads(static_cast<int>(spec->workers.threads));
 
   std::unique_ptr<LoadedJob> job;
+  // Joining again without having done anything, in one incarnation, says that joining does not
+  // help: this worker's dataset is not the job's, say.
   Incarnation last(0);
+  int in_vain = 0;
   for (;;) {
     const Result<JoinReply> joined =
         Patiently(options.server_timeout, [&] { return client.Join(options.name); });
@@ -102,8 +107,12 @@ int Work(const WorkerOptions& options) {
       return kJobFailed;
     }
     LogInfo("joining again", {{"worker", options.name}, {"reason", end.message}});
-    // The same incarnation once more means that something does not go away by joining: take time.
-    if (last == joined->incarnation) std::this_thread::sleep_for(milliseconds(100));
+    in_vain = end.worked || last != joined->incarnation ? 0 : in_vain + 1;
+    if (in_vain == kMaxInVain) {
+      LogError("giving up", {{"worker", options.name}, {"message", end.message}});
+      return kGaveUp;
+    }
+    if (in_vain > 0) std::this_thread::sleep_for(milliseconds(100));
     last = joined->incarnation;
   }
 }

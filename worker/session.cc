@@ -62,16 +62,17 @@ class Session {
         status = reply.status();
         if (!status.ok()) break;
         if (reply->state == LeaseReply::State::kSucceeded) {
-          return {SessionEnd::Kind::kSucceeded, ""};
+          return {SessionEnd::Kind::kSucceeded, "", worked_};
         }
         if (reply->state == LeaseReply::State::kFailed) {
           RemoveHiddenPredictions();
-          return {SessionEnd::Kind::kFailed, reply->message};
+          return {SessionEnd::Kind::kFailed, reply->message, worked_};
         }
         if (reply->state == LeaseReply::State::kWait) continue;
         work = Work{*reply->lease, std::nullopt};
       }
       status = Do(*std::move(work));
+      worked_ = worked_ || status.ok();
     }
     return End(status);
   }
@@ -86,11 +87,11 @@ class Session {
   }
 
   SessionEnd End(const Status& status) {
-    if (MeansRejoin(status)) return {SessionEnd::Kind::kRejoin, status.message()};
+    if (MeansRejoin(status)) return {SessionEnd::Kind::kRejoin, status.message(), worked_};
     const Status told = client_.Fail(joined_.worker, "WorkerError", status.message());
     if (!told.ok()) LogError("failure could not be told", {{"message", told.message()}});
     RemoveHiddenPredictions();
-    return {SessionEnd::Kind::kFailed, status.message()};
+    return {SessionEnd::Kind::kFailed, status.message(), worked_};
   }
 
   Status Do(Work work) {
@@ -282,6 +283,7 @@ class Session {
   Trainer trainer_;
   std::optional<TrainLoop> train_loop_;
   std::optional<Version> pulled_for_;
+  bool worked_ = false;
 };
 
 }  // namespace

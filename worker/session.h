@@ -14,6 +14,7 @@ namespace elephas {
 struct SessionEnd {
   enum class Kind : std::uint8_t { kSucceeded, kFailed, kRejoin } kind = Kind::kRejoin;
   std::string message;  // why it failed, or why to join again
+  bool worked = false;  // at least one task was done
 };
 
 // `client` speaks to server 0. Errors that no retry mends (bad data, NaN loss, a full disk) are
