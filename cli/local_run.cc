@@ -204,11 +204,14 @@ class LocalRun {
     if (!status) return;
     status_ = *std::move(status);
     if (!supervision_.ending()) reporter_.Progress(status_);
-    const auto text = [&](const char* name) {
-      return status_.contains(name) && status_[name].is_string() ? status_[name].get<std::string>()
-                                                                 : std::string();
-    };
-    Apply(supervision_.JobState(text("state"), text("reason"), text("message"), Now()));
+    Apply(supervision_.JobState(StatusText("state"), StatusText("reason"), StatusText("message"),
+                                Now()));
+  }
+
+  // A field of the newest status; empty when it is not there.
+  [[nodiscard]] std::string StatusText(const char* name) const {
+    const auto found = status_.is_object() ? status_.find(name) : status_.end();
+    return found != status_.end() && found->is_string() ? found->get<std::string>() : std::string();
   }
 
   void ReportFailedStarts() {
@@ -302,7 +305,9 @@ class LocalRun {
     end.status = status_;
     end.seconds = seconds;
     if (end.outcome.exit_code != kExitDone) {
-      if (end.outcome.reason != "Interrupted") folder_.Keep();
+      // What the server says about a failed job is all there is to know; a crash is in the logs.
+      const bool told = StatusText("state") == "Failed";
+      if (!told && end.outcome.reason != "Interrupted") folder_.Keep();
       if (spec_.checkpoint) end.resume_hint = options_.resume_hint;
       if (end.outcome.culprit) {
         end.log_file = folder_.LogFile(*end.outcome.culprit);

@@ -18,6 +18,12 @@ json ArrayOr(const json& status, const char* name) {
   return status.is_object() && status.contains(name) ? status[name] : json::array();
 }
 
+std::string StateOf(const json& status) {
+  return status.is_object() && status.contains("state") && status["state"].is_string()
+             ? status["state"].get<std::string>()
+             : std::string();
+}
+
 void WriteFailure(std::ostream& err, const std::string& job, const RunEnd& end) {
   const Outcome& outcome = end.outcome;
   if (outcome.reason == "Interrupted") {
@@ -51,7 +57,8 @@ class TextReporter final : public Reporter {
 
   void Progress(const json& status) override {
     for (const FinishedEpoch& epoch : epochs_.Take(status)) Line(EpochLine(epoch));
-    if (options_.style != ReportStyle::kTerminal) return;
+    const bool over = StateOf(status) == "Succeeded" || StateOf(status) == "Failed";
+    if (options_.style != ReportStyle::kTerminal || over) return;
     const std::size_t width = options_.width();
     // The last column stays free: some terminals wrap when it is filled.
     out_ << "\r" << ProgressLine(status, width > 1 ? width - 1 : 1, options_.colour) << kEraseRest;

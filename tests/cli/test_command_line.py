@@ -1,0 +1,124 @@
+"""What a person meets before anything runs: validate, refusals, exit codes."""
+
+import pathlib
+import socket
+
+import pytest
+
+from fake_job import FAKE_PROGRAMS
+
+MANIFEST = """apiVersion: elephas.dev/v1alpha1
+kind: ElephasJob
+metadata: {name: a}
+spec:
+  model: {uri: m.keras}
+  data: {uri: x.npz}
+  output: {uri: out}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("m.keras", "x.npz"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "job.yaml").write_text(MANIFEST)
+    return tmp_path
+
+
+@pytest.fixture
+def call(elephas, folder):
+    """call("validate", "job.yaml") in the job's folder -> (exit code, stdout, stderr)"""
+
+    def run(*arguments, env=None):
+        process = elephas(*arguments, cwd=folder, env=env)
+        return process.wait(), process.stdout, process.stderr
+
+    return run
+
+
+def test_a_valid_manifest(call):
+    assert call("validate", "job.yaml") == (0, "job.yaml: valid\n", "")
+
+
+def test_every_problem_is_a_line(call, folder):
+    (folder / "job.yaml").write_text(MANIFEST + "  fit: {epochs: 0, batch_size: 3}\n")
+    assert call("validate", "job.yaml", "--set", "spec.mode=sync") == (
+        2,
+        "",
+        "job.yaml:8: spec.fit.batch_size: unknown field; did you mean 'batchSize'?\n"
+        "job.yaml:8: spec.fit.epochs: must be at least 1\n"
+        "--set spec.mode=sync: spec.mode: must be one of synchronous, asynchronous, hogwild, not 'sync'\n",
+    )
+
+
+def test_validate_looks_at_no_other_file(call, folder):
+    (folder / "x.npz").unlink()
+    assert call("validate", "job.yaml")[0] == 0
+
+
+def test_a_missing_manifest(call):
+    assert call("run", "nowhere.yaml") == (2, "", "elephas: nowhere.yaml: no such file\n")
+
+
+def test_a_folder_is_no_manifest(call):
+    code, _, errors = call("validate", ".")
+    assert code == 2 and errors.startswith("elephas: .: ")
+
+
+def test_files_named_in_the_manifest_must_be_there(call, folder):
+    (folder / "x.npz").unlink()
+    (folder / "m.keras").unlink()
+    assert call("run", "job.yaml") == (
+        2,
+        "",
+        f"job.yaml:5: spec.model.uri: there is no file {folder}/m.keras\n"
+        f"job.yaml:6: spec.data.uri: there is no file {folder}/x.npz\n",
+    )
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".out" and path.suffix != ".err") == [
+        "job.yaml"
+    ]
+
+
+def test_paths_start_from_the_manifests_folder(elephas, folder, tmp_path):
+    process = elephas("run", folder / "job.yaml", "--set", "spec.data.uri=y.npz", cwd="/")
+    assert process.wait() == 2
+    assert f"there is no file {folder}/y.npz" in process.stderr
+
+
+def test_a_suspended_job_starts_nothing(call, folder):
+    setting = ("--set", "spec.runPolicy.suspend=true")
+    message = "a: spec.runPolicy.suspend is true, nothing was started\n"
+    assert call("run", "job.yaml", *setting) == (0, message, "")
+    assert call("run", "job.yaml", "--json", *setting) == (0, '{"event":"suspended","job":"a"}\n', "")
+    assert not (folder / "out").exists()
+
+
+def test_a_port_in_use_is_named(call, folder):
+    fakes = {"ELEPHAS_BIN_DIR": str(FAKE_PROGRAMS)}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, out, errors = call("run", "job.yaml", "--set", f"spec.parameterServers.port={port}", env=fakes)
+    assert (code, out) == (1, "")
+    assert errors == (
+        f"elephas: spec.parameterServers.port: port {port} of 127.0.0.1 cannot be used: Address already in use\n"
+    )
+    assert not (folder / "out").exists()
+
+
+def test_programs_that_are_not_there_are_named(call, tmp_path):
+    code, _, errors = call("run", "job.yaml", env={"ELEPHAS_BIN_DIR": str(tmp_path)})
+    assert code == 1
+    assert errors == (
+        f"elephas: cannot run {tmp_path}/elephas-paramserver: No such file or directory; elephas expects it in its "
+        "own folder\n"
+    )
+
+
+def test_every_example_is_valid(elephas, source_dir):
+    manifests = sorted(pathlib.Path(source_dir, "examples").glob("*/*.yaml"))
+    assert manifests
+    for path in manifests:
+        process = elephas("validate", path, name=f"{path.parent.name}-{path.stem}")
+        assert process.wait() == 0, process.output
