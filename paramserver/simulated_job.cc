@@ -90,6 +90,40 @@ std::string ToString(const Scenario& scenario) {
   return text;
 }
 
+std::vector<float> ExactlyOnce(const Scenario& scenario) {
+  const auto epochs = static_cast<float>(scenario.epochs);
+  std::vector<float> expected(static_cast<std::size_t>(scenario.training_rows), -epochs);
+  std::int64_t batches = 0;
+  std::int64_t most = 0;
+  for (std::int64_t p = 0; p < scenario.partitions; ++p) {
+    const std::int64_t count = BatchCount(
+        PartitionRows(scenario.training_rows, scenario.partitions, p).size(), scenario.batch_size);
+    batches += count;
+    most = std::max(most, count);
+  }
+  // In synchronous mode a round counts once, or a partition's batches by their mean.
+  const std::int64_t updates = scenario.synchronous() ? most : batches;
+  expected.push_back(-epochs * static_cast<float>(updates));
+  expected.push_back(-epochs * static_cast<float>(scenario.training_rows));
+  return expected;
+}
+
+nlohmann::json ExpectedHistory(const Scenario& scenario) {
+  const auto epochs = static_cast<std::size_t>(scenario.epochs);
+  json history;
+  history["examples"] = std::vector<std::int64_t>(epochs, scenario.training_rows);
+  const double mean = static_cast<double>(scenario.training_rows - 1) / 2;
+  history["loss"] = std::vector<double>(epochs, mean);
+  if (scenario.validation_rows > 0) {
+    std::vector<json> validated(epochs, 1.0);
+    if (scenario.frequency == Frequency::kFit) {
+      std::fill(validated.begin(), validated.end() - 1, nullptr);
+    }
+    history["val_loss"] = validated;
+  }
+  return history;
+}
+
 // ---------------------------------------------------------------- servers
 
 SimulatedCluster::SimulatedCluster(Scenario scenario, const Clock& clock, std::string folder)

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,6 +43,12 @@ struct Scenario {
   [[nodiscard]] bool synchronous() const { return mode == Mode::kSynchronous; }
 };
 std::string ToString(const Scenario& scenario);
+
+// The parameters at the end when every example of every epoch was applied exactly once; for
+// closed-form numbers.
+std::vector<float> ExactlyOnce(const Scenario& scenario);
+// history.json then, without the seconds: an example's loss is its row's number, in validation 1.
+nlohmann::json ExpectedHistory(const Scenario& scenario);
 
 // What a pull from all servers gives.
 struct ModelState {
