@@ -85,7 +85,7 @@ CASES = {
     "a GPU where there is none": (
         lambda f: job(f, workers={"device": "cuda"}), 1, ["spec.workers.device", "cuda"]),
     "NCCL where there is none": (
-        lambda f: job(f, mode="synchronous", transport="nccl"), 1, ["spec.transport", "nccl"]),
+        lambda f: job(f, mode="synchronous", transport="nccl", workers={"device": "auto"}), 1, ["spec.transport"]),
     "a model that is not JSON": (lambda f: model_file(f, '{"class_name": "Sequential", '), 1, ["model.json"]),
     "weights of another model": (lambda f: wrong_weights(f), 1, ["start.safetensors", "hidden/kernel"]),
 }
