@@ -31,7 +31,8 @@ class DeadlineStream {
   DeadlineStream& operator=(const DeadlineStream&) = delete;
   ~DeadlineStream();
 
-  // Tries every address of `host` until `deadline`. kUnavailable with the reason, kTimeout.
+  // Tries every address of `host` until `deadline` (looking a name up takes as long as the resolver
+  // takes). kUnavailable with the reason, kTimeout.
   static Result<DeadlineStream> Connect(const std::string& host, const std::string& port,
                                         TimePoint deadline);
 

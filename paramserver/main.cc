@@ -2,6 +2,9 @@
 //
 // Ends with 0 after SIGTERM or SIGINT, 2 for a bad command line or manifest, 1 for what fails later
 // (a port in use, a checkpoint folder that cannot be used).
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -81,6 +84,15 @@ std::string OwnUrl(const ServerFlags& flags, std::uint16_t port) {
   return "http://" + (any ? "127.0.0.1" : flags.address) + ":" + std::to_string(port);
 }
 
+// Shells and container runtimes often start programs with 1,024 descriptors, fewer than the
+// connections that the HTTP server takes. Failing is fine: it then takes fewer.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // From here on these signals only end AwaitEnd(): threads inherit the mask.
 sigset_t BlockSignals() {
   std::signal(SIGPIPE, SIG_IGN);
@@ -101,6 +113,7 @@ void AwaitEnd(const sigset_t& ends) {
 
 int Serve(const ServerFlags& flags) {
   const sigset_t ends = BlockSignals();
+  RaiseDescriptorLimit();
   auto manifest = LoadJob(flags);
   if (!manifest.ok()) return Complain(kBadUsage, manifest.status().message());
   auto token = LoadToken(flags.token_file);
