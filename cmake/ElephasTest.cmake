@@ -12,11 +12,12 @@ set(ELEPHAS_TEST_ENVIRONMENT
   # A proxy of the machine must not come between a test and its own server on loopback.
   NO_PROXY=localhost,127.0.0.1,::1
   no_proxy=localhost,127.0.0.1,::1
+  # allocator_may_return_null: a server that is asked for too much memory answers, it does not abort.
   # detect_odr_violation: LibTorch's libraries carry several copies of the same globals, none ours.
-  "ASAN_OPTIONS=detect_odr_violation=0:strict_string_checks=1:check_initialization_order=1"
+  "ASAN_OPTIONS=detect_odr_violation=0:allocator_may_return_null=1:strict_string_checks=1:check_initialization_order=1"
   "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/scripts/lsan.supp:print_suppressions=0"
   "UBSAN_OPTIONS=print_stacktrace=1"
-  "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/scripts/tsan.supp:halt_on_error=1:second_deadlock_stack=1")
+  "TSAN_OPTIONS=allocator_may_return_null=1:suppressions=${PROJECT_SOURCE_DIR}/scripts/tsan.supp:halt_on_error=1:second_deadlock_stack=1")
 # Instrumented code runs several times slower.
 if(ELEPHAS_SANITIZE)
   set(ELEPHAS_TIMEOUT_FACTOR 5)
