@@ -7,10 +7,7 @@ class Refused(Exception):
     """The probe said no; the text is the message."""
 
 
-@pytest.fixture(scope="session")
-def probe(bin_dir):
-    """probe(subcommand, *arguments): runs files_probe, raises Refused with its message when it refuses."""
-    program = bin_dir.parent / "test-bin" / "files_probe"
+def runner(program):
     assert program.is_file(), f"{program} is missing"
 
     def run(*arguments):
@@ -22,3 +19,15 @@ def probe(bin_dir):
 
     run.Refused = Refused
     return run
+
+
+@pytest.fixture(scope="session")
+def probe(bin_dir):
+    """probe(subcommand, *arguments): runs files_probe, raises Refused with its message when it refuses."""
+    return runner(bin_dir.parent / "test-bin" / "files_probe")
+
+
+@pytest.fixture(scope="session")
+def keras_probe(bin_dir):
+    """The same with keras_file_probe."""
+    return runner(bin_dir.parent / "test-bin" / "keras_file_probe")

@@ -1,6 +1,8 @@
 #include "worker/keras_file/compile_config.h"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,6 +45,28 @@ json WithoutWrappers(const json& value) {
   if (!value.is_structured()) return value;
   json out = value;
   for (json& item : out) item = WithoutWrappers(item);
+  return out;
+}
+
+// Keras 3 cannot load a legacy file with these short names: it looks them up as metric classes.
+json WithLongNames(const json& value) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kNames = {
+      {{"mse", "mean_squared_error"},
+       {"mae", "mean_absolute_error"},
+       {"mape", "mean_absolute_percentage_error"},
+       {"msle", "mean_squared_logarithmic_error"}}};
+  if (value.is_string()) {
+    std::string name = value.get<std::string>();
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    for (const auto& [shortened, full] : kNames) {
+      if (name == shortened) return full;
+    }
+    return value;
+  }
+  if (!value.is_structured() || IsObject(value)) return value;
+  json out = value;
+  for (json& item : out) item = WithLongNames(item);
   return out;
 }
 
@@ -124,6 +148,9 @@ json ToCompileConfig(const json& compile) {
 json ToTrainingConfig(const json& compile) {
   json out = ToCompileConfig(compile);
   if (!out.is_object()) return nullptr;
+  for (const char* word : {"loss", "metrics", "weighted_metrics"}) {
+    out[word] = WithLongNames(out[word]);
+  }
   json optimizer = out.value("optimizer", json("rmsprop"));
   out.erase("optimizer");
   if (optimizer.is_string()) {

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <new>
 #include <set>
 #include <utility>
 
@@ -23,7 +25,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr unsigned kCpuSeconds = 600;
+// A broken file may send the library round in circles. Reading takes well under a second per 100
+// MB.
+constexpr unsigned kCpuSeconds = 5;
+constexpr std::uint64_t kBytesPerCpuSecond = 10'000'000;
 constexpr std::size_t kMaxObjects = 1 << 20;
 constexpr std::size_t kMaxDepth = 64;
 constexpr hsize_t kMaxAttributeBytes = std::size_t{256} << 20;
@@ -360,10 +365,14 @@ Result<Hdf5Contents> Unpack(std::string bytes) {
 
 Result<Hdf5Contents> Read(const std::string* path, std::string_view image) {
   const std::unique_lock lock(Hdf5Mutex());
+  std::error_code error;
+  const std::uint64_t size =
+      path == nullptr ? image.size() : std::filesystem::file_size(*path, error);
+  if (error) return Internal(error.message());
+  const auto seconds = static_cast<unsigned>(kCpuSeconds + size / kBytesPerCpuSecond);
   ELEPHAS_ASSIGN_OR_RETURN(
       std::string bytes,
-      ReadIsolated([&](const ByteSink& sink) { return ReadInChild(path, image, sink); },
-                   kCpuSeconds));
+      ReadIsolated([&](const ByteSink& sink) { return ReadInChild(path, image, sink); }, seconds));
   try {
     return Unpack(std::move(bytes));
   } catch (const json::exception&) {

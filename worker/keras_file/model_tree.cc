@@ -30,11 +30,7 @@ class Placer {
   void Visit(const Object& object, const std::string& group) {
     std::size_t index = 0;
     for (const Variable& variable : object.variables) {
-      // An object that is shared is saved where it is met first.
-      if (seen_.insert(variable.path).second) {
-        places_.push_back({&object, &variable, group, index});
-      }
-      ++index;
+      places_.push_back({&object, &variable, group, index++});
     }
     std::map<std::string, std::size_t> used;  // names within this object's lists
     for (const Object& child : object.children) {
@@ -50,7 +46,6 @@ class Placer {
   }
 
   std::vector<Place> places_;
-  std::set<std::string> seen_;
 };
 
 void Collect(const Object& object, std::set<std::string>& seen,

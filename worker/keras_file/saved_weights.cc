@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "worker/files/printable.h"
@@ -102,17 +104,25 @@ Result<std::vector<const LegacyLayer*>> MatchLayers(const std::vector<const Obje
 
 // ---- Keras 3: a group per object
 
-// An attribute may have had an underscore in front of it in another version ("_query_dense").
-std::vector<std::string> Spellings(const std::string& group) {
-  const std::size_t slash = group.rfind('/');
+std::string Keras3Path(const std::string& group, std::size_t index) {
+  return Join(group, "vars/" + std::to_string(index));
+}
+
+const Dataset* Keras3Dataset(const Hdf5Contents& contents, const Place& place) {
+  // An attribute may have had an underscore in front of it in another version ("_query_dense").
+  const std::size_t slash = place.group.rfind('/');
   const std::size_t start = slash == std::string::npos ? 0 : slash + 1;
-  std::string other = group;
-  if (other.substr(start).starts_with("_")) {
+  std::string other = place.group;
+  if (other.compare(start, 1, "_") == 0) {
     other.erase(start, 1);
   } else {
     other.insert(start, "_");
   }
-  return {group, other};
+  for (const std::string& group : {place.group, other}) {
+    const auto it = contents.datasets.find(Keras3Path(group, place.index));
+    if (it != contents.datasets.end()) return &it->second;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -144,19 +154,18 @@ Status SavedWeights::Assign(const Object& tree, const ModelLayout& layout,
 Status SavedWeights::AssignKeras3(const Object& tree, const ModelLayout& layout,
                                   std::span<float> arena) const {
   const VariableStore store(layout);
-  for (const Place& place : Keras3Places(tree)) {
-    const Dataset* dataset = nullptr;
-    for (const std::string& group : Spellings(place.group)) {
-      const auto it = contents_.datasets.find(Join(group, "vars/" + std::to_string(place.index)));
-      if (it == contents_.datasets.end()) continue;
-      dataset = &it->second;
-      break;
-    }
-    if (dataset == nullptr) {
-      return Invalid("weight '" + place.variable->path + "' is not in the file: '" + place.group +
-                     "/vars/" + std::to_string(place.index) + "' is missing");
-    }
+  const std::vector<Place> places = Keras3Places(tree);
+  std::set<std::string_view> done;
+  for (const Place& place : places) {
+    const Dataset* dataset = Keras3Dataset(contents_, place);
+    if (dataset == nullptr) continue;
     ELEPHAS_RETURN_IF_ERROR(store.Set(*place.variable, *dataset, arena));
+    done.insert(place.variable->path);
+  }
+  for (const Place& place : places) {
+    if (done.contains(place.variable->path)) continue;
+    return Invalid("weight '" + place.variable->path + "' is not in the file: '" +
+                   Keras3Path(place.group, place.index) + "' is missing");
   }
   return OkStatus();
 }
