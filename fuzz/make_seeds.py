@@ -125,3 +125,48 @@ write(
         "deep": '{"a":' + "[" * 2000,
     },
 )
+
+
+def call(*inputs):
+    tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}} for name in inputs]
+    return {"args": [tensors], "kwargs": {}}
+
+
+def layer(name, *calls):
+    return {"class_name": "Dense", "name": name, "config": {"name": name}, "inbound_nodes": list(calls)}
+
+
+MODEL = {
+    "class_name": "Functional",
+    "config": {
+        "name": "m",
+        "layers": [layer("a"), layer("b", call("a")), layer("c", call("a", "b"))],
+        "input_layers": [["a", 0, 0]],
+        "output_layers": {"x": ["c", 0, 0], "y": ["b", 0, 0]},
+    },
+    "compile_config": {
+        "optimizer": {"class_name": "SGD", "config": {"learning_rate": {"class_name": "CosineDecay", "config": {}}}},
+        "loss": [{"class_name": "function", "config": "mse"}, None],
+        "metrics": [[{"class_name": "MeanMetricWrapper", "config": {"fn": "mae", "name": "mae"}}]],
+    },
+}
+OLD = {
+    "class_name": "Model",
+    "config": {
+        "layers": [layer("a"), layer("b", [["a", 0, 0, {}], ["c", 1, 0]]), layer("c", [["b", 0, 0]])],
+        "output_layers": [["c", 1, 0]],
+    },
+}
+CONFIG = json.dumps(MODEL)
+# The first byte chooses archive (even) or JSON (odd).
+write(
+    "keras",
+    {
+        "json": "\x01" + CONFIG,
+        "json-old-cycle": "\x01" + json.dumps(OLD),
+        "json-deep": "\x01" + "[" * 300,
+        "archive": b"\x00" + archive({"config.json": CONFIG, "metadata.json": "{}", "model.weights.h5": "no"}, 0),
+        "archive-climbing": b"\x00" + archive({"config.json": "{}", "../x": ""}, 0),
+        "archive-npz": b"\x00" + archive({"config.json": "{}", "model.weights.npz": ""}),
+    },
+)

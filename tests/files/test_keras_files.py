@@ -275,6 +275,89 @@ def test_bfloat16_and_float16_weights_become_float32(keras_probe, tmp_path):
         same(load(tmp_path / "out")[0], weights_of(model))
 
 
+def test_a_whole_model_of_keras_2(keras_probe, tmp_path):
+    """The layout that tf.keras 2 wrote: names with :0, bytes for texts, an optimizer that Keras 3 does not know."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="a"), keras.layers.BatchNormalization(name="n"),
+                              keras.layers.Dense(2, name="b")], name="old")
+    randomize(model.weights)
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["keras_version"] = b"2.4.0"
+        file.attrs["backend"] = b"tensorflow"
+        layers = [{"class_name": "Dense", "config": {"name": "a", "units": 4, "batch_input_shape": [None, 4]}},
+                  {"class_name": "BatchNormalization", "config": {"name": "n", "axis": [1]}},
+                  {"class_name": "Dense", "config": {"name": "b", "units": 2}}]
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"name": "old", "layers": layers}}).encode()
+        file.attrs["training_config"] = json.dumps(
+            {"loss": "mse", "metrics": [[{"class_name": "MeanMetricWrapper", "config": {"name": "mae", "fn": "mean_absolute_error"}}]],
+             "weighted_metrics": None, "loss_weights": None,
+             "optimizer_config": {"class_name": "Adam", "config": {"learning_rate": 0.25}}}).encode()
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = [b"a", b"n", b"b"]
+        for layer in model.layers:
+            inner = group.create_group(layer.name)
+            weights = layer.trainable_weights + layer.non_trainable_weights
+            inner.attrs["weight_names"] = [f"{layer.name}/{w.name}:0".encode() for w in weights]
+            for weight in weights:
+                inner[f"{layer.name}/{weight.name}:0"] = np.asarray(weight)
+        state = file.create_group("optimizer_weights")
+        state.attrs["weight_names"] = [b"Adam/iter:0"]
+        state["Adam/iter:0"] = np.int64(3)
+    (tmp_path / "model.json").write_text(json.dumps(describe(model)))
+    keras_probe("read", tmp_path / "old.h5", tmp_path / "model.json", tmp_path / "out")
+    values, metadata = load(tmp_path / "out")
+    same(values, weights_of(model))
+    assert json.loads(metadata["compile"]) == {
+        "loss": "mse", "metrics": ["mean_absolute_error"], "optimizer": {"class_name": "Adam", "config": {"learning_rate": 0.25}}}
+    description = describe(model, optimizer={"class_name": "Adam", "config": {}})
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(keras_probe.Refused, match="not_found: the optimizer state is one of Keras 2"):
+        keras_probe("read", tmp_path / "old.h5", tmp_path / "model.json", tmp_path / "out")
+
+
+def test_what_other_versions_of_keras_3_wrote(keras_probe, tmp_path):
+    """Private attribute names, seed generators with a state of their own, no names on the groups."""
+    model = text()
+    randomize(model.weights)
+    model.save_weights(tmp_path / "m.weights.h5")
+    with h5py.File(tmp_path / "m.weights.h5", "r+") as file:
+        attention = file["layers/multi_head_attention"]
+        attention.move("query_dense", "_query_dense")
+        attention.create_dataset("_dropout_layer/seed_generator/vars/0", data=np.array([1, 2], np.uint32))
+        file.visititems(lambda _, item: item.attrs.pop("name", None) and None)
+    (tmp_path / "model.json").write_text(json.dumps(describe(model)))
+    keras_probe("weights", tmp_path / "m.weights.h5", tmp_path / "model.json", tmp_path / "out")
+    same(load(tmp_path / "out")[0], weights_of(model))
+
+
+def test_more_layers_than_one_attribute_holds(keras_probe, tmp_path):
+    """Lists of names longer than an HDF5 header are cut into parts, by Keras and by us."""
+    long = "x" * 200
+    model = keras.Sequential([keras.Input((1,))] + [keras.layers.Dense(1, name=f"{long}_{i}") for i in range(400)])
+    randomize(model.weights)
+    model.save(tmp_path / "in.h5")
+    (tmp_path / "model.json").write_text(json.dumps(describe(model)))
+    keras_probe("read", tmp_path / "in.h5", tmp_path / "model.json", tmp_path / "state")
+    values, _ = load(tmp_path / "state")
+    same(values, weights_of(model))
+    keras_probe("write", tmp_path / "out.h5", tmp_path / "model.json", tmp_path / "state")
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert "layer_names1" in file["model_weights"].attrs
+    keras_probe("read", tmp_path / "out.h5", tmp_path / "model.json", tmp_path / "again")
+    same(load(tmp_path / "again")[0], weights_of(model))
+
+
+def test_an_optimizer_that_does_not_fit(keras_probe, tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "m.keras")
+    description = describe(model, optimizer={"class_name": "SGD", "config": {}})
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    message = "the file holds 6 optimizer variables, the model's optimizer has 2"
+    with pytest.raises(keras_probe.Refused, match=message):
+        keras_probe("read", tmp_path / "m.keras", tmp_path / "model.json", tmp_path / "out")
+
+
 # ---- broken and hostile files
 
 
