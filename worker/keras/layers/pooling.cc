@@ -1,4 +1,4 @@
-// Pools over windows and over whole feature maps.
+// Pools over windows.
 #include <c10/core/GradMode.h>
 
 #include <array>
