@@ -1,5 +1,4 @@
 // elephas-keras-probe DIRECTORY: runs models for the tests that compare with real Keras.
-// elephas-keras-probe --reference: prints docs/keras.md.
 //
 // DIRECTORY/request.json:   {"cases": [{"name", "model", "compile", "inputs": n, "outputs": n,
 //                            "weights": n, "sampleWeights": bool, "batchSize", "epochs"}, …]}
@@ -24,7 +23,6 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/atomic_file.h"
@@ -34,7 +32,6 @@
 #include "common/safetensors.h"
 #include "worker/keras/compile.h"
 #include "worker/keras/model.h"
-#include "worker/keras/reference.h"
 #include "worker/keras/weight.h"
 
 namespace elephas::keras {
@@ -258,12 +255,8 @@ int Main(const std::string& directory) {
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::cerr << "usage: elephas-keras-probe DIRECTORY | --reference\n";
+    std::cerr << "usage: elephas-keras-probe DIRECTORY\n";
     return 2;
-  }
-  if (std::string_view(argv[1]) == "--reference") {
-    std::cout << elephas::keras::SupportedMarkdown();
-    return 0;
   }
   try {
     return elephas::keras::Main(argv[1]);

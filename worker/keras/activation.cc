@@ -21,15 +21,14 @@ Tensor SparsePlus(const Tensor& x) {
 
 Tensor SparseSigmoid(const Tensor& x) { return at::clamp(0.5 * (x + 1.0), 0.0, 1.0); }
 
-// After Martins and Astudillo 2016, with Keras' own threshold: it adds up the cumulative sums of the
-// support where the paper takes the last of them.
+// Martins and Astudillo 2016: the projection of x onto the simplex along its last axis.
 Tensor Sparsemax(const Tensor& x) {
   const Tensor sorted = std::get<0>(at::sort(x, -1, /*descending=*/true));
   const Tensor sums = at::cumsum(sorted, -1);
   const Tensor ranks = at::arange(1, x.size(-1) + 1, x.options());
-  const Tensor support = sorted - (sums - 1.0) / ranks > 0.0;
+  const Tensor support = (ranks * sorted + 1.0) > sums;
   const Tensor count = support.sum(-1, /*keepdim=*/true);
-  const Tensor tau = (at::where(support, sums, at::zeros_like(sums)).sum(-1, true) - 1.0) / count;
+  const Tensor tau = (at::where(support, sorted, at::zeros_like(sorted)).sum(-1, true) - 1.0) / count;
   return at::clamp_min(x - tau, 0.0);
 }
 

@@ -26,8 +26,6 @@ class ConfigReader {
 
   // The option is there and not null.
   bool Has(std::string_view name);
-  // The option is there and null, which for some means more than being left out.
-  bool IsNull(std::string_view name);
   // The option as it is; null when left out.
   const nlohmann::json& Any(std::string_view name);
 

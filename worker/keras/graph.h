@@ -36,7 +36,6 @@ class Graph final : public Layer {
                                                const ShapeList& inputs) const override;
   Values Run(const Call& call, std::span<const Value> inputs, Step& step) override;
   [[nodiscard]] bool TakesIntegers() const override { return true; }
-  [[nodiscard]] bool MixesRows() const override { return true; }  // some layer of it may
 
  private:
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);

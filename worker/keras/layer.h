@@ -76,8 +76,6 @@ class Layer {
   virtual Values Run(const Call& call, std::span<const Value> inputs, Step& step) = 0;
   // False: integer inputs become float32 before Run.
   [[nodiscard]] virtual bool TakesIntegers() const { return false; }
-  // While training, a row's output depends on the other rows of the batch (batch normalization).
-  [[nodiscard]] virtual bool MixesRows() const { return false; }
 };
 
 // One tensor in, one out.
@@ -86,7 +84,7 @@ class UnaryLayer : public Layer {
   Status Build(const Call& call, const ShapeList& inputs, WeightMaker& weights) final;
   [[nodiscard]] Result<ShapeList> OutputShapes(const Call& call,
                                                const ShapeList& inputs) const final;
-  Values Run(const Call& call, std::span<const Value> inputs, Step& step) override;
+  Values Run(const Call& call, std::span<const Value> inputs, Step& step) final;
 
   virtual Status BuildFor(const Shape& input, WeightMaker& weights);
   [[nodiscard]] virtual Result<Shape> OutputShape(const Shape& input) const { return input; }

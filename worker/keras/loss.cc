@@ -22,12 +22,8 @@ bool IsShortName(std::string_view wanted, std::string_view short_name) {
 
 }  // namespace
 
-std::vector<std::span<const LossEntry>> LossFamilies() {
-  return {RegressionLosses(), ProbabilisticLosses(), HingeLosses(), StructuredLosses()};
-}
-
 const LossEntry* FindLoss(std::string_view name) {
-  for (const auto family : LossFamilies()) {
+  for (const auto family : {RegressionLosses(), ProbabilisticLosses(), HingeLosses()}) {
     for (const LossEntry& entry : family) {
       if (name == entry.class_name || name == entry.function ||
           IsShortName(name, entry.short_name)) {

@@ -11,7 +11,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "common/result.h"
 #include "worker/keras/config_reader.h"
@@ -43,9 +42,6 @@ struct LossEntry {
 std::span<const LossEntry> RegressionLosses();
 std::span<const LossEntry> ProbabilisticLosses();
 std::span<const LossEntry> HingeLosses();
-std::span<const LossEntry> StructuredLosses();
-// All of them.
-std::vector<std::span<const LossEntry>> LossFamilies();
 
 // Null when no loss has that name (class, function or short name).
 const LossEntry* FindLoss(std::string_view name);

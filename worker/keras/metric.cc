@@ -42,12 +42,8 @@ void AddToMean(Tensor values, const Tensor& weights, MetricState& state) {
                                         : 1.0;
 }
 
-std::vector<std::span<const MetricEntry>> MetricFamilies() {
-  return {MeanMetrics(), ConfusionMetrics(), AggregateMetrics()};
-}
-
 const MetricEntry* FindMetric(std::string_view name) {
-  for (const auto family : MetricFamilies()) {
+  for (const auto family : {MeanMetrics()}) {
     for (const MetricEntry& entry : family) {
       std::string upper(entry.short_name);
       std::transform(upper.begin(), upper.end(), upper.begin(),

@@ -9,7 +9,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "common/protocol.h"
 #include "common/result.h"
@@ -39,10 +38,6 @@ struct MetricEntry {
 };
 // The families, one file each under metrics/.
 std::span<const MetricEntry> MeanMetrics();
-std::span<const MetricEntry> ConfusionMetrics();
-std::span<const MetricEntry> AggregateMetrics();
-// All of them.
-std::vector<std::span<const MetricEntry>> MetricFamilies();
 
 // Null when no metric has that name.
 const MetricEntry* FindMetric(std::string_view name);

@@ -1,7 +1,6 @@
 #include "worker/keras/model.h"
 
 #include <c10/core/GradMode.h>
-#include <unistd.h>
 
 #include <deque>
 #include <exception>
@@ -168,20 +167,7 @@ class ModelImpl final : public Model {
         if (trainable && weight->constraint) constrained_.push_back(weight);
       }
     }
-    return CheckMemory();
-  }
-
-  // An arena that cannot fit would not fail when it is allocated, but kill the process when touched.
-  [[nodiscard]] Status CheckMemory() const {
-    const auto bytes = static_cast<double>(layout_.total_elements + layout_.trainable_elements) *
-                       static_cast<double>(sizeof(float));
-    const auto memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) *
-                        static_cast<double>(sysconf(_SC_PAGESIZE));
-    if (bytes <= memory) return OkStatus();
-    return Invalid("its weights and gradients need " +
-                   std::to_string(static_cast<std::int64_t>(bytes / 1e9)) +
-                   " GB, this machine has " +
-                   std::to_string(static_cast<std::int64_t>(memory / 1e9)) + " GB of memory");
+    return OkStatus();
   }
 
   void Initialize(std::uint64_t seed) {

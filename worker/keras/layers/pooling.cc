@@ -1,4 +1,4 @@
-// Pools over windows.
+// Pools over windows and over whole feature maps.
 #include <c10/core/GradMode.h>
 
 #include <array>
