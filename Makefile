@@ -4,7 +4,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 # Builds whose tests are part of `make test` beside the ordinary one. SANITIZERS= leaves them out.
-SANITIZERS ?= asan-core tsan-core
+SANITIZERS ?= asan-core
 # More arguments for ctest, e.g. ARGS='-R ledger'.
 ARGS ?=
 # Seconds for each fuzzer.
