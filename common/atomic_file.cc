@@ -1,14 +1,19 @@
 #include "common/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
+#include <array>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 namespace elephas {
@@ -22,13 +27,47 @@ std::string FolderOf(const std::string& path) {
   return folder.empty() ? "." : folder;
 }
 
-// Hidden, in the same folder (a rename must not cross file systems), and unlike any other writer's.
-std::string TemporaryName(const std::string& path) {
-  static std::atomic<std::uint64_t> counter{0};
+// Temporary names are ".<name>.<unique>.tmp"; others look for leftovers by it too.
+constexpr std::string_view kSuffix = ".tmp";
+
+// Hidden, in the same folder (a rename must not cross file systems), and unlike any other writer's:
+// process numbers repeat between the pods that share a volume.
+Result<std::string> TemporaryName(const std::string& path) {
+  std::uint64_t random = 0;
+  if (::getrandom(&random, sizeof(random), 0) != sizeof(random)) return SystemError(path);
+  std::array<char, 17> hex{};
+  std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(random));
   const std::filesystem::path target(path);
-  const std::string name = "." + target.filename().string() + "." + std::to_string(::getpid()) +
-                           "-" + std::to_string(counter.fetch_add(1)) + ".tmp";
+  const std::string name =
+      "." + target.filename().string() + "." + hex.data() + std::string(kSuffix);
   return (target.parent_path() / name).string();
+}
+
+// ".<name>.<16 digits>.tmp", perhaps with what a library that writes by name appended.
+bool IsTemporary(std::string_view name, std::string_view prefix) {
+  constexpr std::size_t kDigits = 16;
+  if (!name.starts_with(prefix)) return false;
+  name.remove_prefix(prefix.size());
+  return name.find_first_not_of("0123456789abcdef") == kDigits &&
+         name.substr(kDigits).starts_with(kSuffix);
+}
+
+// Removes what writers of this file left behind when they were killed. One that writes again within
+// the time is alive; should it be slower, its commit fails and nothing else happens.
+void RemoveLeftovers(const std::string& path) {
+  namespace fs = std::filesystem;
+  constexpr std::chrono::minutes kSilence{10};
+  const std::string prefix = "." + fs::path(path).filename().string() + ".";
+  std::error_code error;
+  fs::directory_iterator entry(FolderOf(path), error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    if (!IsTemporary(entry->path().filename().string(), prefix)) continue;
+    std::error_code ignored;  // another process may be cleaning up too
+    const auto written = entry->last_write_time(ignored);
+    if (!ignored && fs::file_time_type::clock::now() - written > kSilence) {
+      fs::remove(entry->path(), ignored);
+    }
+  }
 }
 
 int OpenRetrying(const char* path, int flags, mode_t mode = 0) {
@@ -78,13 +117,9 @@ Result<AtomicFile> AtomicFile::Create(std::string path) {
   if (error) return Internal(folder + ": " + error.message());
   if (std::filesystem::is_directory(path, error)) return Internal(path + ": is a folder");
 
-  std::string temporary = TemporaryName(path);
-  int fd = OpenRetrying(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL, 0666);
-  if (fd < 0 && errno == EEXIST) {
-    // A process of the same number (pod restarts reuse them) died here; what it left is no one's.
-    ::unlink(temporary.c_str());
-    fd = OpenRetrying(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL, 0666);
-  }
+  RemoveLeftovers(path);
+  ELEPHAS_ASSIGN_OR_RETURN(std::string temporary, TemporaryName(path));
+  const int fd = OpenRetrying(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL, 0666);
   if (fd < 0) return SystemError(path);
   return AtomicFile(std::move(path), std::move(temporary), fd);
 }

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <thread>
@@ -87,6 +88,26 @@ TEST_F(AtomicFileTest, WritersOfOneNameDoNotMixTheirBytes) {
   const std::string text = ReadWholeFile(Path("out"), 1 << 20).value();
   EXPECT_EQ(text, std::string(10000, text[0]));
   EXPECT_EQ(FileCount(), 1U);
+}
+
+TEST_F(AtomicFileTest, WhatAKilledWriterLeftGoesAwayLater) {
+  const std::string old_leftover = Path(".out.0123456789abcdef.tmp");
+  const std::string fresh_leftover = Path(".out.fedcba9876543210.tmp");
+  const std::vector<std::string> others = {Path(".other.0123456789abcdef.tmp"), Path(".out.tmp"),
+                                           Path(".out.json.0123456789abcdef.tmp"),
+                                           Path(".out.0123456789abcdef.rows")};
+  const auto hour_ago = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  ASSERT_TRUE(WriteWholeFile(fresh_leftover, "half").ok());
+  ASSERT_TRUE(WriteWholeFile(old_leftover, "half").ok());
+  fs::last_write_time(old_leftover, hour_ago);
+  for (const std::string& path : others) {
+    ASSERT_TRUE(WriteWholeFile(path, "half").ok());
+    fs::last_write_time(path, hour_ago);
+  }
+  ASSERT_TRUE(WriteWholeFile(Path("out"), "whole").ok());
+  EXPECT_FALSE(fs::exists(old_leftover));
+  EXPECT_TRUE(fs::exists(fresh_leftover));
+  for (const std::string& path : others) EXPECT_TRUE(fs::exists(path)) << path;
 }
 
 TEST_F(AtomicFileTest, AFullDiskIsToldAndLeavesNothing) {

@@ -153,7 +153,7 @@ std::string HiddenPath(const std::string& final_path, const std::string& run,
   const std::filesystem::path target(final_path);
   std::string tag = run + (output.empty() ? "" : "-" + output);
   std::replace(tag.begin(), tag.end(), '/', '_');
-  return (target.parent_path() / ("." + target.filename().string() + "." + tag + ".tmp")).string();
+  return (target.parent_path() / ("." + target.filename().string() + "." + tag + ".rows")).string();
 }
 
 Status PublishHidden(const std::string& hidden, const std::string& final_path) {
