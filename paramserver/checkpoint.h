@@ -30,7 +30,7 @@ struct Checkpoint {
   Incarnation incarnation;
   std::uint64_t seed = 0;
   nlohmann::json layout;  // ModelLayout
-  nlohmann::json plan;  // what must be equal for the ledger to make sense (CheckpointFolder::Plan)
+  nlohmann::json plan;    // JobPlan: what must be equal for the ledger to make sense
   nlohmann::json ledger;
   SharedFloats parameters;
   std::vector<SharedFloats> slots;

@@ -75,4 +75,27 @@ std::int64_t JobPlan::Examples(const TaskId& id, const Range& batches) const {
   return examples_before(batches.last) - examples_before(batches.first);
 }
 
+nlohmann::json JobPlan::ToJson() const {
+  return {{"mode", Word(mode)},
+          {"frequency", Word(frequency)},
+          {"partitions", partitions},
+          {"batchSize", batch_size},
+          {"servers", servers},
+          {"examples", examples},
+          {"trainingRows", training_rows},
+          {"epochsPerTask", EpochsPerTask()}};
+}
+
+Status JobPlan::CheckContinues(const nlohmann::json& before) const {
+  const nlohmann::json now = ToJson();
+  for (const auto& [name, value] : now.items()) {
+    if (!before.contains(name) || before[name] != value) {
+      return Invalid("the checkpoint was made with " + name + " " +
+                     (before.contains(name) ? before[name].dump() : "missing") + ", the job has " +
+                     value.dump());
+    }
+  }
+  return OkStatus();
+}
+
 }  // namespace elephas

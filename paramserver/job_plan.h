@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "common/job_spec.h"
@@ -50,6 +51,12 @@ struct JobPlan {
   [[nodiscard]] std::int64_t Batches(const TaskId& id) const;
   // Examples in a task's batches [first, last).
   [[nodiscard]] std::int64_t Examples(const TaskId& id, const Range& batches) const;
+
+  // What a checkpoint and the job that continues from it must agree on. More epochs may be asked
+  // for.
+  [[nodiscard]] nlohmann::json ToJson() const;
+  // kInvalid names the first difference from `before`, which ToJson() gave.
+  [[nodiscard]] Status CheckContinues(const nlohmann::json& before) const;
 };
 
 }  // namespace elephas

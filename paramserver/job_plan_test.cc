@@ -112,5 +112,21 @@ TEST(JobPlanTest, ContainsExactlyItsTasks) {
   EXPECT_FALSE(predict.Contains(Train(0, 0)));
 }
 
+TEST(JobPlanTest, ACheckpointIsContinuedByTheSamePlanWithAnyNumberOfEpochs) {
+  const nlohmann::json before = JobPlan(MakePlan().Epochs(2)).ToJson();
+  EXPECT_TRUE(JobPlan(MakePlan().Epochs(9)).CheckContinues(before).ok());
+  EXPECT_THAT(JobPlan(MakePlan().BatchSize(3)).CheckContinues(before).message(),
+              HasSubstr("made with batchSize 2, the job has 3"));
+  EXPECT_THAT(JobPlan(MakePlan().In(Mode::kHogwild)).CheckContinues(before).message(),
+              HasSubstr("made with mode \"asynchronous\", the job has \"hogwild\""));
+  EXPECT_THAT(JobPlan(MakePlan()).CheckContinues(nlohmann::json::object()).message(),
+              HasSubstr("missing"));
+  const JobPlan fit = MakePlan().In(Mode::kSynchronous).Every(Frequency::kFit).Epochs(2);
+  EXPECT_TRUE(fit.CheckContinues(fit.ToJson()).ok());
+  EXPECT_FALSE(JobPlan(MakePlan().In(Mode::kSynchronous).Every(Frequency::kFit).Epochs(3))
+                   .CheckContinues(fit.ToJson())
+                   .ok());
+}
+
 }  // namespace
 }  // namespace elephas

@@ -1,0 +1,156 @@
+// JobService as one class in several files, for job_service*.cc only:
+//
+//   job_service.cc          workers, initialisation, shutdown
+//   job_service_restore.cc  start, incarnations, going back to a cut
+//   job_service_tasks.cc    leases and tasks without updates
+//   job_service_updates.cc  pulls and updates
+//   job_service_rounds.cc   what follows an update: rounds, closed epochs, checkpoints
+//   job_service_status.cc   what people see
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "paramserver/buffer_pool.h"
+#include "paramserver/checkpoint.h"
+#include "paramserver/checkpoint_writer.h"
+#include "paramserver/coordinator.h"
+#include "paramserver/event_log.h"
+#include "paramserver/job_plan.h"
+#include "paramserver/job_service.h"
+#include "paramserver/ledger.h"
+#include "paramserver/parameter_store.h"
+#include "paramserver/peer_table.h"
+#include "paramserver/round.h"
+#include "paramserver/throughput.h"
+
+namespace elephas {
+
+class JobServiceImpl final : public JobService {
+ public:
+  JobServiceImpl(JobSpec spec, JobServiceOptions options, const Clock& clock);
+
+  Status Start();
+
+  [[nodiscard]] const JobSpec& spec() const override { return spec_; }
+  Result<JoinReply> Join(const std::string& name) override;
+  Status Heartbeat(const std::string& worker, Incarnation incarnation) override;
+  Status Leave(const std::string& worker) override;
+  Status Fail(const std::string& worker, const std::string& reason,
+              const std::string& message) override;
+  Status SetLayout(Incarnation incarnation, const ModelLayout& layout) override;
+  [[nodiscard]] Result<Range> ParameterRange() const override;
+  [[nodiscard]] Result<Range> SlotRange() const override;
+  Result<std::shared_ptr<FloatBuffer>> AcquireBuffer(std::int64_t elements) override;
+  Status SetParameters(Incarnation incarnation, std::shared_ptr<FloatBuffer> parameters,
+                       std::vector<std::shared_ptr<FloatBuffer>> slots,
+                       std::int64_t iterations) override;
+  Result<LeaseReply> AcquireLease(const std::string& worker, Incarnation incarnation,
+                                  std::chrono::milliseconds wait, bool prefetch) override;
+  Result<UpdateOutcome> FinishTask(LeaseId lease, Incarnation incarnation, const TaskId& task,
+                                   std::int64_t examples, const MetricSums& metrics,
+                                   const std::vector<std::string>& outputs) override;
+  Result<Snapshot> Pull(Incarnation incarnation, Version minimum, bool with_slots,
+                        std::chrono::milliseconds wait) override;
+  [[nodiscard]] Result<UpdateOutcome> AdmitUpdate(const UpdateHeader& header) const override;
+  Result<UpdateReply> ApplyUpdate(const UpdateHeader& header, std::shared_ptr<FloatBuffer> delta,
+                                  std::vector<std::shared_ptr<FloatBuffer>> slots) override;
+  Result<PeerReply> RegisterPeer(std::int64_t index, const std::string& boot,
+                                 const std::string& url, Incarnation incarnation,
+                                 const std::vector<std::int64_t>& cuts) override;
+  [[nodiscard]] std::vector<std::int64_t> Cuts() const override;
+  [[nodiscard]] Incarnation CurrentIncarnation() const override;
+  Status Restore(const PeerReply& peer) override;
+  void SetOwnUrl(const std::string& url) override;
+  [[nodiscard]] bool Ready() const override;
+  [[nodiscard]] nlohmann::json StatusJson() const override;
+  [[nodiscard]] nlohmann::json HistoryJson() const override;
+  [[nodiscard]] std::shared_ptr<const ModelLayout> Layout() const override;
+  void Shutdown() override;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+
+  [[nodiscard]] bool coordinates() const { return options_.server_index == 0; }
+  [[nodiscard]] bool finalized() const {
+    return ledger_ && ledger_->Done({WorkKind::kFinalize, Epoch(0), Partition(0)});
+  }
+
+  // All of these: mutex_ is held.
+  [[nodiscard]] bool ReadyLocked() const;
+  [[nodiscard]] Status CheckIncarnation(Incarnation incarnation) const;
+  [[nodiscard]] Status CheckInitialised() const;
+  [[nodiscard]] Result<UpdateOutcome> Judge(const UpdateHeader& header) const;
+  void OpenRound();
+  void AfterUpdate(const UpdateHeader& header);
+  void CloseEpochsAndCheckpoint();
+  void SubmitCheckpoint(std::int64_t cut, SharedFloats parameters);
+  void CopyHogwildCheckpointWhenQuiet();
+  void FailJob(const std::string& reason, const std::string& message);
+  void ExpireLeases();
+
+  // apply_mutex_ is held, mutex_ is not.
+  Status CommitRound();
+  Result<UpdateReply> ApplyRoundContribution(const UpdateHeader& header, Round::Contribution mine);
+  Result<UpdateReply> ApplyDelta(const UpdateHeader& header, std::span<const float> delta);
+  // No lock is held.
+  Result<UpdateReply> ApplyHogwild(const UpdateHeader& header, std::span<const float> delta);
+
+  // apply_mutex_ and mutex_ are held.
+  Status RestoreCut(std::int64_t cut, Incarnation incarnation);
+  void Empty(Incarnation incarnation);
+  Status TakeLayout(const ModelLayout& layout);
+  void ChooseIncarnation();
+  void GiveUpCutsAfter(std::int64_t cut);
+
+  const JobSpec spec_;
+  JobServiceOptions options_;  // uid: guarded by mutex_
+  const JobSpec::Checkpoint policy_;
+  const Clock& clock_;
+  BufferPool pool_;
+  std::optional<CheckpointFolder> folder_;
+
+  // Held by whoever changes the parameters (hogwild: only to restore), before mutex_.
+  std::mutex apply_mutex_;
+  std::optional<Round> round_;                  // guarded by apply_mutex_
+  std::unique_ptr<const Optimizer> optimizer_;  // synchronous batch; guarded by apply_mutex_
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  // Everything from here on is guarded by mutex_.
+  std::shared_ptr<const ModelLayout> layout_;
+  std::optional<JobPlan> plan_;
+  std::optional<Ledger> ledger_;
+  std::optional<ParameterStore> store_;
+  Coordinator coordinator_;
+  PeerTable peers_;
+  std::string own_url_;
+  Incarnation incarnation_;       // 0: the servers have not agreed yet
+  Incarnation last_incarnation_;  // the newest that incarnation_ ever was
+  std::uint64_t seed_;
+  bool round_complete_ = false;    // all contributions are there, the commit is not yet done
+  std::int64_t restored_cut_ = 0;  // that this incarnation started from
+  std::int64_t last_cut_ = 0;
+  std::set<TaskId> in_flight_;  // hogwild: tasks whose update is being added
+  std::int64_t quiet_cut_ = 0;  // hogwild: a checkpoint that waits for in_flight_ to become empty
+  bool failed_ = false;
+  bool stopping_ = false;
+  std::string failure_reason_, failure_message_;
+  std::vector<std::string> outputs_;
+  Throughput throughput_;
+  std::optional<Clock::TimePoint> epoch_started_;
+
+  mutable std::mutex cuts_mutex_;
+  std::set<std::int64_t> cuts_;  // whole checkpoints in the folder; guarded by cuts_mutex_
+
+  EventLog events_;                           // thread-safe
+  std::unique_ptr<CheckpointWriter> writer_;  // thread-safe; last, so that it stops first
+};
+
+}  // namespace elephas

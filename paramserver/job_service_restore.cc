@@ -1,0 +1,263 @@
+// Incarnations: how a server starts, and how all of them go back to one cut together.
+#include <algorithm>
+#include <utility>
+
+#include "paramserver/job_service_impl.h"
+
+namespace elephas {
+
+namespace {
+
+// A file that is whole may still not be of this model.
+Status CheckSizes(const Checkpoint& checkpoint, const ParameterStore& store, std::size_t slots) {
+  const auto size = [](const SharedFloats& floats) {
+    return static_cast<std::int64_t>(floats->floats().size());
+  };
+  if (size(checkpoint.parameters) != store.range().size()) {
+    return Invalid("the checkpoint has " + std::to_string(size(checkpoint.parameters)) +
+                   " parameters, not " + std::to_string(store.range().size()));
+  }
+  if (!checkpoint.slots.empty() && checkpoint.slots.size() != slots) {
+    return Invalid("the checkpoint has " + std::to_string(checkpoint.slots.size()) +
+                   " optimizer slots, not " + std::to_string(slots));
+  }
+  for (const SharedFloats& slot : checkpoint.slots) {
+    if (size(slot) != store.trainable()) {
+      return Invalid("an optimizer slot of the checkpoint has the wrong size");
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status JobServiceImpl::Start() {
+  if (!options_.checkpoint_folder.empty()) {
+    ELEPHAS_ASSIGN_OR_RETURN(
+        CheckpointFolder folder,
+        CheckpointFolder::Open(options_.checkpoint_folder, options_.resume ? "" : options_.uid,
+                               options_.server_index, spec_.parameter_servers.replicas));
+    folder_ = std::move(folder);
+    // Servers lag behind each other by the checkpoints that wait to be written; a few more files
+    // keep one that all of them have.
+    const std::int64_t lag = spec_.parameter_servers.replicas > 1 ? 3 : 0;
+    const std::int64_t keep = policy_.keep + lag;
+    for (const std::int64_t cut : folder_->WholeCuts(
+             [this](const std::string& broken) { events_.Add("CheckpointBroken", broken); })) {
+      cuts_.insert(cut);
+    }
+    writer_ = std::make_unique<CheckpointWriter>(
+        *folder_, keep, [this, keep](std::int64_t cut, const Status& status) {
+          if (status.ok()) {
+            const std::lock_guard lock(cuts_mutex_);  // as Save() leaves the folder
+            cuts_.erase(cuts_.upper_bound(cut), cuts_.end());
+            cuts_.insert(cut);
+            while (static_cast<std::int64_t>(cuts_.size()) > keep) cuts_.erase(cuts_.begin());
+          }
+          if (status.ok()) {
+            events_.Add("CheckpointWritten", "checkpoint of epoch " + std::to_string(cut));
+          } else {
+            events_.Add("CheckpointFailed", "checkpoint of epoch " + std::to_string(cut) + ": " +
+                                                status.message() + "; training goes on without it");
+          }
+        });
+  }
+  const std::lock_guard apply_lock(apply_mutex_);
+  const std::lock_guard lock(mutex_);
+  if (spec_.parameter_servers.replicas > 1) return OkStatus();  // RegisterPeer decides
+  const std::vector<std::int64_t> cuts = Cuts();
+  const Incarnation incarnation(clock_.UnixMillis());
+  if (cuts.empty()) {
+    Empty(incarnation);
+    return OkStatus();
+  }
+  return RestoreCut(cuts.back(), incarnation);
+}
+
+std::vector<std::int64_t> JobServiceImpl::Cuts() const {
+  const std::lock_guard lock(cuts_mutex_);
+  return {cuts_.begin(), cuts_.end()};
+}
+
+// The servers go back to `cut`: their newer checkpoints belong to a course of events that is over.
+// Together with those of other servers that are trained from here they would make a common cut that
+// never was.
+void JobServiceImpl::GiveUpCutsAfter(std::int64_t cut) {
+  if (!folder_) return;
+  folder_->RemoveAfter(cut, options_.uid);
+  const std::lock_guard lock(cuts_mutex_);
+  cuts_.erase(cuts_.upper_bound(cut), cuts_.end());
+}
+
+void JobServiceImpl::Empty(Incarnation incarnation) {
+  incarnation_ = std::max(incarnation, Incarnation(last_incarnation_.value() + 1));
+  last_incarnation_ = incarnation_;
+  coordinator_.Reset();
+  layout_ = nullptr;
+  plan_.reset();
+  ledger_.reset();
+  store_.reset();
+  round_.reset();
+  in_flight_.clear();
+  throughput_.Reset();
+  epoch_started_.reset();
+  round_complete_ = false;
+  restored_cut_ = 0;
+  last_cut_ = 0;
+  quiet_cut_ = 0;
+  changed_.notify_all();
+}
+
+Status JobServiceImpl::TakeLayout(const ModelLayout& layout) {
+  if (layout.total_elements > options_.max_parameters) {
+    return Invalid("the model has " + std::to_string(layout.total_elements) +
+                   " parameters, this server takes " + std::to_string(options_.max_parameters));
+  }
+  ELEPHAS_ASSIGN_OR_RETURN(JobPlan plan, JobPlan::Make(spec_, layout.examples));
+  // Validation is server 0's affair: for the others an epoch is over when it is trained.
+  if (!coordinates()) plan.validation_rows = 0;
+  const std::int64_t servers = spec_.parameter_servers.replicas;
+  std::unique_ptr<const Optimizer> optimizer;
+  if (plan.task == TaskKind::kTrain && plan.synchronous() && plan.frequency == Frequency::kBatch) {
+    ELEPHAS_ASSIGN_OR_RETURN(optimizer, Optimizer::FromConfig(layout.optimizer));
+    if (optimizer->SlotNames() != layout.slot_names) {
+      return Invalid("layout: 'slotNames' are not those of the optimizer");
+    }
+    if (servers > 1 && optimizer->NeedsWholeGradient()) {
+      return Invalid(
+          "clipping by norm needs the whole gradient on one server: "
+          "set spec.parameterServers.replicas to 1");
+    }
+  }
+  const Range range = ShardElements(layout.total_elements, servers, options_.server_index);
+  const std::int64_t trainable =
+      std::clamp<std::int64_t>(layout.trainable_elements - range.first, 0, range.size());
+  layout_ = std::make_shared<const ModelLayout>(layout);
+  plan_ = plan;
+  ledger_.emplace(plan);
+  store_.emplace(range, trainable, pool_);
+  optimizer_ = std::move(optimizer);
+  return OkStatus();
+}
+
+Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
+  Empty(incarnation);
+  if (!folder_) return NotFound("there is no checkpoint folder to restore from");
+  Result<Checkpoint> loaded = folder_->Load(cut, pool_);
+  if (!loaded.ok()) {
+    const std::lock_guard lock(cuts_mutex_);
+    cuts_.erase(cut);  // it was whole once
+    return loaded.status();
+  }
+  Checkpoint& checkpoint = *loaded;
+  ELEPHAS_ASSIGN_OR_RETURN(ModelLayout layout, ModelLayoutFromJson(checkpoint.layout));
+  ELEPHAS_RETURN_IF_ERROR(TakeLayout(layout));
+  const Status same = plan_->CheckContinues(checkpoint.plan);
+  if (!same.ok()) {
+    Empty(incarnation);
+    return same;
+  }
+  Result<Ledger> ledger = Ledger::FromJson(*plan_, checkpoint.ledger);
+  if (!ledger.ok()) {
+    Empty(incarnation);
+    return ledger.status();
+  }
+  ledger_ = *std::move(ledger);
+  const Status fits = CheckSizes(checkpoint, *store_, layout.slot_names.size());
+  if (!fits.ok()) {
+    Empty(incarnation);
+    return fits;
+  }
+  // The buffers were made by Load for us alone; const only says that snapshots are not changed.
+  std::vector<std::shared_ptr<FloatBuffer>> slots;
+  for (const SharedFloats& slot : checkpoint.slots) {
+    slots.push_back(std::const_pointer_cast<FloatBuffer>(slot));
+  }
+  store_->Set(std::const_pointer_cast<FloatBuffer>(checkpoint.parameters), std::move(slots),
+              checkpoint.version, checkpoint.iterations);
+  incarnation_ = std::max(incarnation_, Incarnation(checkpoint.incarnation.value() + 1));
+  last_incarnation_ = incarnation_;
+  seed_ = checkpoint.seed;
+  options_.uid = checkpoint.uid;
+  last_cut_ = cut;
+  restored_cut_ = cut;
+  OpenRound();
+  epoch_started_ = clock_.Now();
+  events_.Add("Restored", "continuing after epoch " + std::to_string(cut));
+  changed_.notify_all();
+  return OkStatus();
+}
+
+Status JobServiceImpl::Restore(const PeerReply& peer) {
+  const std::lock_guard apply_lock(apply_mutex_);
+  const std::lock_guard lock(mutex_);
+  if (peer.incarnation == Incarnation(0) || peer.incarnation == incarnation_) return OkStatus();
+  if (writer_) writer_->Drain();
+  if (!peer.uid.empty()) options_.uid = peer.uid;
+  if (peer.cut == 0) {
+    Empty(peer.incarnation);
+  } else if (const Status restored = RestoreCut(peer.cut, peer.incarnation); !restored.ok()) {
+    Empty(peer.incarnation);
+    incarnation_ = Incarnation(0);  // not taken up; server 0 hears so and chooses again
+    return restored;
+  }
+  GiveUpCutsAfter(peer.cut);
+  incarnation_ = last_incarnation_ = peer.incarnation;  // exactly server 0's
+  seed_ = peer.seed;
+  return OkStatus();
+}
+
+void JobServiceImpl::ChooseIncarnation() {
+  if (writer_) writer_->Drain();
+  const std::int64_t cut = peers_.NewestCommonCut(Cuts());
+  // Above what any server has seen, even when the clock went back.
+  const Incarnation incarnation(
+      std::max(clock_.UnixMillis(), peers_.NewestIncarnation().value() + 1));
+  if (cut > 0) {
+    const Status restored = RestoreCut(cut, incarnation);
+    if (restored.ok()) {
+      GiveUpCutsAfter(cut);
+      return;
+    }
+    FailJob("RestoreFailed", restored.message());
+  }
+  Empty(incarnation);
+  if (cut == 0) GiveUpCutsAfter(0);
+}
+
+Result<JobService::PeerReply> JobServiceImpl::RegisterPeer(std::int64_t index,
+                                                           const std::string& boot,
+                                                           const std::string& url,
+                                                           Incarnation incarnation,
+                                                           const std::vector<std::int64_t>& cuts) {
+  const std::lock_guard apply_lock(apply_mutex_);
+  const std::lock_guard lock(mutex_);
+  if (!coordinates()) return Conflict("this is not server 0");
+  if (index < 1 || index >= spec_.parameter_servers.replicas) {
+    return Invalid("there is no server " + std::to_string(index));
+  }
+  const bool started_again = peers_.Register(index, boot, url, incarnation, cuts);
+  if (started_again) {
+    events_.Add("ServerStarted", "parameter server " + std::to_string(index) + " started");
+  }
+  // A job that has written its outputs never goes back; a server that starts now only has to be
+  // there until the last worker has heard so.
+  if (finalized()) {
+    const std::int64_t newest = cuts.empty() ? 0 : std::ranges::max(cuts);
+    return PeerReply{incarnation_, newest, seed_, options_.uid};
+  }
+  const bool cannot_follow = incarnation != incarnation_ && restored_cut_ > 0 &&
+                             std::ranges::find(cuts, restored_cut_) == cuts.end();
+  if (incarnation_ != Incarnation(0) && (started_again || cannot_follow)) {
+    // Parameters are lost. What the others told before may be out of date: they train on and remove
+    // old checkpoints. Until all have told again, no incarnation is valid here.
+    incarnation_ = Incarnation(0);
+    peers_.AskAllBut(index);
+  }
+  if (incarnation_ == Incarnation(0) && peers_.AllHeard()) ChooseIncarnation();
+  changed_.notify_all();
+  if (incarnation_ == Incarnation(0)) return PeerReply{};
+  return PeerReply{incarnation_, restored_cut_, seed_, options_.uid};
+}
+
+}  // namespace elephas

@@ -1,0 +1,128 @@
+// What follows an update: the commit of a round, closed epochs, checkpoints.
+#include <algorithm>
+#include <utility>
+
+#include "paramserver/job_service_impl.h"
+
+namespace elephas {
+
+Status JobServiceImpl::CommitRound() {
+  ParameterStore::Next next;
+  if (plan_->frequency == Frequency::kBatch) {
+    std::vector<WeightSlice> weights;  // cut to this server's range
+    const Range range = store_->range();
+    for (const WeightSlice& weight : TrainableSlices(*layout_)) {
+      const std::int64_t first = std::max(weight.offset, range.first);
+      const std::int64_t last =
+          std::min(weight.offset + weight.size, range.first + store_->trainable());
+      if (first < last) weights.push_back({weight.name, first - range.first, last - first});
+    }
+    next = store_->Step(*optimizer_, weights, round_->mean());
+  } else {
+    next = store_->Average(round_->mean());
+  }
+  const std::lock_guard lock(mutex_);
+  if (!next.parameters) {
+    // The contributions are recorded and folded: without the commit the job cannot go on.
+    FailJob("OutOfMemory", "no memory for the next parameters");
+    return Internal("no memory for the next parameters");
+  }
+  store_->Publish(std::move(next));
+  OpenRound();
+  CloseEpochsAndCheckpoint();
+  changed_.notify_all();
+  return OkStatus();
+}
+
+void JobServiceImpl::OpenRound() {
+  round_.reset();
+  round_complete_ = false;
+  if (plan_->task != TaskKind::kTrain || !plan_->synchronous()) return;
+  const std::int64_t epoch = ledger_->TrainedEpochs();
+  if (epoch == plan_->TrainTasks()) return;
+  std::vector<std::int64_t> examples;
+  std::int64_t batch = 0;  // of the round: the same for all partitions that are not done
+  for (std::int64_t p = 0; p < plan_->partitions; ++p) {
+    batch = std::max(batch, ledger_->Next({WorkKind::kTrain, Epoch(epoch), Partition(p)}));
+  }
+  for (std::int64_t p = 0; p < plan_->partitions; ++p) {
+    const TaskId task{WorkKind::kTrain, Epoch(epoch), Partition(p)};
+    const std::int64_t batches = plan_->Batches(task);
+    if (plan_->frequency == Frequency::kBatch) {
+      examples.push_back(batch < batches ? plan_->Examples(task, {batch, batch + 1}) : 0);
+    } else {
+      examples.push_back(plan_->Rows(task).size());
+    }
+  }
+  round_.emplace(std::move(examples));
+}
+
+void JobServiceImpl::AfterUpdate(const UpdateHeader& header) {
+  ledger_->Record(header.task, header.batches, header.examples, header.metrics);
+  if (coordinates()) {
+    if (const Coordinator::Held* held = coordinator_.Find(header.lease)) {
+      coordinator_.CountExamples(held->worker, header.examples);
+    }
+    coordinator_.Renew(header.lease, clock_.Now());
+    coordinator_.Progressed(header.lease, *ledger_);
+  }
+  throughput_.Add(clock_.Now(), ledger_->ExamplesApplied());
+  // Synchronous epochs end with the commit of their last round.
+  if (!plan_->synchronous()) CloseEpochsAndCheckpoint();
+  changed_.notify_all();
+}
+
+void JobServiceImpl::CloseEpochsAndCheckpoint() {
+  const Clock::TimePoint now = clock_.Now();
+  const std::int64_t trained = ledger_->TrainedEpochs() * plan_->EpochsPerTask();
+  const double seconds =
+      epoch_started_ ? std::chrono::duration<double>(now - *epoch_started_).count() : 0.0;
+  if (ledger_->CloseEpochs(seconds) > 0) epoch_started_ = now;
+
+  if (!writer_ || plan_->task != TaskKind::kTrain || trained <= last_cut_) return;
+  const std::int64_t every = policy_.every_epochs;
+  const bool due = trained / every > last_cut_ / every || trained == plan_->epochs;
+  if (!due) return;
+  last_cut_ = trained;
+  if (plan_->mode != Mode::kHogwild) {
+    SubmitCheckpoint(trained, store_->parameters());
+    return;
+  }
+  quiet_cut_ = trained;
+  CopyHogwildCheckpointWhenQuiet();
+}
+
+// Updates that are being added are not recorded yet, so parameters and ledger agree only when there
+// are none. New ones wait while quiet_cut_ is set; the last one in flight takes the copy.
+void JobServiceImpl::CopyHogwildCheckpointWhenQuiet() {
+  if (quiet_cut_ == 0 || !in_flight_.empty()) return;
+  const std::int64_t cut = std::exchange(quiet_cut_, 0);
+  std::shared_ptr<FloatBuffer> copy = pool_.Acquire(store_->range().size());
+  if (copy) {
+    CopyShared(store_->shared_parameters()->floats(), copy->floats());
+    SubmitCheckpoint(cut, std::move(copy));
+  } else {
+    events_.Add("CheckpointFailed", "checkpoint of epoch " + std::to_string(cut) +
+                                        ": out of memory; training goes on without it");
+  }
+  changed_.notify_all();
+}
+
+void JobServiceImpl::SubmitCheckpoint(std::int64_t cut, SharedFloats parameters) {
+  Checkpoint checkpoint;
+  checkpoint.uid = options_.uid;
+  checkpoint.cut = cut;
+  checkpoint.version = store_->version();
+  checkpoint.iterations = store_->iterations();
+  checkpoint.incarnation = incarnation_;
+  checkpoint.seed = seed_;
+  checkpoint.layout = ToJson(*layout_);
+  checkpoint.plan = plan_->ToJson();
+  checkpoint.ledger = ledger_->ToJson();
+  checkpoint.parameters = std::move(parameters);
+  checkpoint.slots = store_->slots();
+  if (!checkpoint.slots.empty()) checkpoint.slot_names = layout_->slot_names;
+  writer_->Submit(std::move(checkpoint), spec_.parameter_servers.replicas == 1);
+}
+
+}  // namespace elephas

@@ -1,0 +1,94 @@
+// Leases, and tasks that end without an update.
+#include <algorithm>
+#include <utility>
+
+#include "paramserver/job_service_impl.h"
+
+namespace elephas {
+
+using std::chrono::milliseconds;
+
+void JobServiceImpl::ExpireLeases() {
+  for (const Coordinator::Lost& lost : coordinator_.Expire(clock_.Now())) {
+    events_.Add("LeaseExpired", "the lease of " + lost.held.worker + " on " +
+                                    ToString(lost.held.task) + " expired; another worker goes on");
+  }
+}
+
+Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incarnation incarnation,
+                                                milliseconds wait, bool prefetch) {
+  Lock lock(mutex_);
+  const auto deadline = std::chrono::steady_clock::now() + wait;
+  for (;;) {
+    if (failed_) {
+      return LeaseReply{LeaseReply::State::kFailed, std::nullopt,
+                        failure_reason_ + ": " + failure_message_};
+    }
+    // Whatever incarnation the worker was in: there is nothing left to do.
+    if (finalized()) return LeaseReply{LeaseReply::State::kSucceeded, std::nullopt, ""};
+    ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
+    ELEPHAS_RETURN_IF_ERROR(coordinator_.Heartbeat(worker, clock_.Now()));
+    ExpireLeases();
+    // Between a round's last contribution and its commit the next version is not there yet.
+    if (store_ && store_->initialised() && !round_complete_) {
+      std::optional<Lease> lease =
+          coordinator_.Acquire(worker, clock_.Now(), prefetch, *plan_, *ledger_);
+      if (lease) {
+        lease->incarnation = incarnation_;
+        const bool exact = plan_->synchronous() || lease->task.kind != WorkKind::kTrain;
+        if (exact) lease->version = store_->version();
+        return LeaseReply{LeaseReply::State::kLeased, *std::move(lease), ""};
+      }
+    }
+    // Until something changes, a lease may have expired, or the caller's patience is over.
+    auto until = deadline;
+    if (const auto expiry = coordinator_.NextExpiry()) {
+      const auto now = clock_.Now();
+      until =
+          std::min(until, std::chrono::steady_clock::now() +
+                              std::max<Clock::TimePoint::duration>(*expiry - now, milliseconds(1)));
+    }
+    if (std::chrono::steady_clock::now() >= deadline) return LeaseReply{};
+    changed_.wait_until(lock, until);
+  }
+}
+
+Result<UpdateOutcome> JobServiceImpl::FinishTask(LeaseId lease, Incarnation incarnation,
+                                                 const TaskId& task, std::int64_t examples,
+                                                 const MetricSums& metrics,
+                                                 const std::vector<std::string>& outputs) {
+  const std::lock_guard lock(mutex_);
+  if (!coordinates()) return Conflict("this is not server 0: finish tasks there");
+  ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
+  ELEPHAS_RETURN_IF_ERROR(CheckInitialised());
+  if (task.kind == WorkKind::kTrain) return Invalid("a train task is finished by its updates");
+  if (!plan_->Contains(task)) return Invalid("the job has no " + ToString(task));
+  if (ledger_->Done(task)) {
+    coordinator_.Progressed(lease, *ledger_);
+    return UpdateOutcome::kDuplicate;
+  }
+  if (task.kind == WorkKind::kFinalize && !ledger_->AllDone()) {
+    return Conflict("finalize comes after all other tasks");
+  }
+  if (task.kind == WorkKind::kValidate && task.epoch.value() != ledger_->TrainedEpochs() - 1) {
+    return Conflict("this epoch is not trained yet");
+  }
+  const Range all{0, task.kind == WorkKind::kFinalize ? 1 : plan_->Batches(task)};
+  ELEPHAS_RETURN_IF_ERROR(ledger_->Validate(task, all, examples, {metrics}));
+  ledger_->Record(task, all, examples, {metrics});
+  if (const Coordinator::Held* held = coordinator_.Find(lease)) {
+    coordinator_.CountExamples(held->worker, examples);
+  }
+  coordinator_.Renew(lease, clock_.Now());
+  coordinator_.Progressed(lease, *ledger_);
+  throughput_.Add(clock_.Now(), ledger_->ExamplesApplied());
+  if (task.kind == WorkKind::kFinalize) {
+    outputs_ = outputs;
+    events_.Add("Succeeded", "the outputs are written");
+  }
+  CloseEpochsAndCheckpoint();
+  changed_.notify_all();
+  return UpdateOutcome::kApplied;
+}
+
+}  // namespace elephas
