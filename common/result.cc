@@ -10,10 +10,16 @@ std::string_view CodeName(Code code) {
       return "invalid";
     case Code::kNotFound:
       return "not_found";
+    case Code::kExists:
+      return "exists";
     case Code::kConflict:
       return "conflict";
     case Code::kUnauthorized:
       return "unauthorized";
+    case Code::kForbidden:
+      return "forbidden";
+    case Code::kGone:
+      return "gone";
     case Code::kUnavailable:
       return "unavailable";
     case Code::kTimeout:

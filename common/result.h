@@ -4,6 +4,7 @@
 // into a Status at the adapter that calls the third party; they do not cross a public header.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,8 +18,11 @@ enum class Code : std::uint8_t {
   kOk,
   kInvalid,       // the input is wrong; the same call will fail again
   kNotFound,      // the thing named does not exist
+  kExists,        // the thing to be made is there already
   kConflict,      // the state moved on; re-read it and decide again
   kUnauthorized,  // the bearer token is missing or wrong
+  kForbidden,     // known, but not allowed: a policy or a quota is in the way
+  kGone,          // what was asked for existed and is no longer kept; start over
   kUnavailable,   // the other side cannot answer now; try again
   kTimeout,       // a deadline passed; try again
   kInternal,      // a defect or a broken machine (disk full, out of memory)
@@ -39,21 +43,33 @@ class [[nodiscard]] Status {
   [[nodiscard]] bool retryable() const {
     return code_ == Code::kUnavailable || code_ == Code::kTimeout;
   }
-  // Same code, message prefixed with `where` and ": ".
+  // How long the other side asked us to wait before the next try; zero: it did not say.
+  [[nodiscard]] std::chrono::milliseconds retry_after() const { return retry_after_; }
+  [[nodiscard]] Status WithRetryAfter(std::chrono::milliseconds wait) const {
+    Status status = *this;
+    status.retry_after_ = wait;
+    return status;
+  }
+  // The same, message prefixed with `where` and ": ".
   [[nodiscard]] Status Annotate(std::string_view where) const {
-    return ok() ? *this : Status(code_, std::string(where) + ": " + message_);
+    if (ok()) return *this;
+    return Status(code_, std::string(where) + ": " + message_).WithRetryAfter(retry_after_);
   }
 
  private:
   Code code_ = Code::kOk;
+  std::chrono::milliseconds retry_after_{0};
   std::string message_;
 };
 
 inline Status OkStatus() { return {}; }
 inline Status Invalid(std::string m) { return {Code::kInvalid, std::move(m)}; }
 inline Status NotFound(std::string m) { return {Code::kNotFound, std::move(m)}; }
+inline Status Exists(std::string m) { return {Code::kExists, std::move(m)}; }
 inline Status Conflict(std::string m) { return {Code::kConflict, std::move(m)}; }
 inline Status Unauthorized(std::string m) { return {Code::kUnauthorized, std::move(m)}; }
+inline Status Forbidden(std::string m) { return {Code::kForbidden, std::move(m)}; }
+inline Status Gone(std::string m) { return {Code::kGone, std::move(m)}; }
 inline Status Unavailable(std::string m) { return {Code::kUnavailable, std::move(m)}; }
 inline Status Timeout(std::string m) { return {Code::kTimeout, std::move(m)}; }
 inline Status Internal(std::string m) { return {Code::kInternal, std::move(m)}; }

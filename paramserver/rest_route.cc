@@ -11,12 +11,15 @@ struct StatusRow {
   Code code;
   int status;
 };
-constexpr std::array<StatusRow, 7> kStatusOf{{
+constexpr std::array<StatusRow, 10> kStatusOf{{
     {Code::kInvalid, 400},
     {Code::kUnauthorized, 401},
+    {Code::kForbidden, 403},
     {Code::kNotFound, 404},
     {Code::kTimeout, 408},
     {Code::kConflict, 409},
+    {Code::kExists, 409},
+    {Code::kGone, 410},
     {Code::kUnavailable, 503},
     {Code::kInternal, 500},
 }};
