@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 20
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables: ELEPHAS_BUILD_JOBS (cores), ELEPHAS_TEST_JOBS (2), SANITIZERS ('$(SANITIZERS)'),"
 	@echo "ARGS (for ctest), CHECK_SINCE (a revision: check only what changed since), FUZZ_SECONDS ($(FUZZ_SECONDS))"
@@ -25,6 +25,10 @@ setup: ## Install what building and testing need: apt packages, LibTorch, Python
 setup-tools:
 	@scripts/setup.sh --tools
 
+.PHONY: setup-cluster
+setup-cluster:
+	@scripts/setup.sh --cluster
+
 .PHONY: build
 build: setup ## Build the programs, optimised and with debug information, into build/bin/
 	@scripts/build.sh release elephas_programs
@@ -34,7 +38,7 @@ run: build ## Train examples/digits on this machine, then evaluate it on held-ou
 	@scripts/run_digits.sh
 
 .PHONY: test
-test: setup ## Build and run all tests, those of the sanitizer builds without LibTorch included
+test: setup setup-cluster ## Build and run all tests, those of the sanitizer builds without LibTorch included
 	@for preset in release $(SANITIZERS); do scripts/build.sh $$preset || exit; done
 	@scripts/test.sh build $(addprefix build-,$(SANITIZERS)) -- $(ARGS)
 
@@ -47,6 +51,22 @@ test-asan: setup ## Build everything with AddressSanitizer and UBSan, run all te
 test-tsan: setup ## Build all but the worker with ThreadSanitizer, run its tests
 	@scripts/build.sh tsan-core
 	@scripts/test.sh build-tsan-core -- $(ARGS)
+
+.PHONY: images
+images: build setup-cluster ## Build the images of operator, paramserver and worker into build/images/, without Docker
+	@scripts/images.sh
+
+.PHONY: cluster-up
+cluster-up: images ## Start a real Kubernetes on this machine with the images loaded (as root)
+	@scripts/cluster.sh up
+
+.PHONY: cluster-down
+cluster-down: ## Remove that cluster and everything in it
+	@scripts/cluster.sh down
+
+.PHONY: e2e
+e2e: build setup-cluster ## The end-to-end tests alone: a cluster, the chart, jobs, and what can go wrong
+	@scripts/test.sh build -- -R '^e2e$$' -V
 
 .PHONY: check
 check: setup setup-tools ## Format, clang-tidy, shellcheck and Python syntax; changes nothing

@@ -6,8 +6,11 @@
 # Where everything is there already it does nothing and takes a few hundredths of a second. Addresses of
 # mirrors come from the machine's own apt and pip configuration.
 #
-#   scripts/setup.sh            what `make build` and `make test` need
+#   scripts/setup.sh            what `make build` needs, and the tests that need no cluster
 #   scripts/setup.sh --tools    also what `make check` and `make fuzz` need (clang and friends)
+#   scripts/setup.sh --cluster  also what images, clusters and end-to-end tests need: containerd and others from
+#                               Debian; Kubernetes, etcd, CoreDNS and Helm, compiled in deps/cluster (once)
+#   scripts/setup.sh --programs [--without-worker]    only what compiling the programs takes, for images
 #
 # ELEPHAS_CUDA=1 also unpacks LibTorch's CUDA libraries and NCCL. ELEPHAS_SKIP_APT=1 leaves packages to you.
 set -euo pipefail
@@ -27,6 +30,9 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 bench_packages=(iperf3)
+cluster_packages=(
+  containerd runc containernetworking-plugins nftables conntrack iproute2 util-linux openssl buildah debootstrap
+)
 tool_packages=(
   "clang-$LLVM_VERSION" "clang-format-$LLVM_VERSION" "clang-tidy-$LLVM_VERSION"
   "libclang-rt-$LLVM_VERSION-dev" shellcheck
@@ -91,6 +97,10 @@ base_python() {  # the system's own first: apt has just given it its venv module
     fi
   done
   die "no Python 3.11 or newer with the venv module (set ELEPHAS_PYTHON)"
+}
+
+make_bare_venv() {  # pip alone, which fetches LibTorch
+  [[ -x "$venv/bin/python" ]] || "$(base_python)" -m venv "$venv"
 }
 
 make_venv() {
@@ -181,22 +191,134 @@ make_libtorch() {
   rm -rf "$aside.old"
 }
 
+# --- the programs of the test cluster -----------------------------------------------------------------
+
+cluster="$deps/cluster"
+cluster_sources="$repo/tests/cluster/programs"
+
+go_is_new_enough() {  # what go.mod asks for
+  local wanted have
+  wanted="$(awk '$1 == "go" {print $2}' "$cluster_sources/go.mod")"
+  have="$("$1" env GOVERSION 2>/dev/null)" || return
+  [[ "$(printf '%s\n' "$wanted" "${have#go}" | sort -V | head -n 1)" == "$wanted" ]]
+}
+
+# Debian's Go is too old for Kubernetes, but it can fetch a newer one: Go's own releases are modules too, with
+# checksums in the public database that it compares.
+fetch_go() {
+  local go="$deps/go-$GO_VERSION" found
+  if [[ ! -x "$go/bin/go" ]]; then
+    install_packages golang-1.19-go
+    say "fetching Go $GO_VERSION (about 70 MB, once)"
+    found="$(cd "$(mktemp -d)" && GOPATH="$deps/go-bootstrap" GOFLAGS='' /usr/lib/go-1.19/bin/go mod download \
+      -json "golang.org/toolchain@v0.0.1-go$GO_VERSION.linux-amd64" | awk -F'"' '$2 == "Dir" {print $4}')"
+    [[ -d "$found" ]] || return 1
+    rm -rf "$go.new"
+    cp -r "$found" "$go.new"
+    chmod -R u+w "$go.new" "$deps/go-bootstrap"
+    # Modules carry no permissions.
+    chmod -R +x "$go.new/bin" "$go.new/pkg/tool"
+    mv "$go.new" "$go"
+    rm -rf "$deps/go-bootstrap"
+  fi
+  echo "$go/bin/go"
+}
+
+find_go() {
+  local go
+  for go in "$(command -v go || true)" /usr/local/go/bin/go; do
+    if [[ -n "$go" ]] && go_is_new_enough "$go"; then
+      echo "$go"
+      return
+    fi
+  done
+  fetch_go
+}
+
+cluster_unavailable() {
+  say "$1; end-to-end tests will be skipped"
+  mkdir -p "$cluster"
+  echo "$1" >"$cluster/unavailable"
+}
+
+make_cluster_programs() {
+  local key go version
+  version="$(awk '$1 == "k8s.io/kubernetes" {print $2}' "$cluster_sources/go.mod")"
+  key="$(cd "$cluster_sources" && sha256sum go.mod go.sum ./*/*.go | sha256sum)"
+  if [[ "$(cat "$cluster/stamp" 2>/dev/null)" == "$key" ]]; then
+    return
+  fi
+  if ! go="$(find_go)"; then
+    cluster_unavailable "no Go for the programs of the test cluster: this machine has none that is new enough, and \
+the module proxy gave none"
+    return
+  fi
+  local log="$deps/cluster.log"
+  say "compiling Kubernetes, etcd, CoreDNS and Helm for the test cluster (several minutes, once)"
+  (
+    cd "$cluster_sources"
+    # Nothing but the modules of go.sum; no C, so that the programs are static; no debug information.
+    export GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
+    if ! "$go" mod download >"$log" 2>&1; then
+      exit 3
+    fi
+    local about=k8s.io/component-base/version
+    local flags="-s -w -X $about.gitVersion=$version -X $about.gitMajor=1"
+    flags+=" -X $about.gitMinor=$(cut -d. -f2 <<<"$version")"
+    rm -rf "$cluster.new"
+    mkdir -p "$cluster.new/bin"
+    "$go" build -p "$(nproc)" -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "$flags" \
+      -o "$cluster.new/bin/" ./kubernetes ./etcd ./coredns helm.sh/helm/v3/cmd/helm >>"$log" 2>&1
+  ) || {
+    local failed=$?
+    tail -n 20 "$log" >&2
+    if ((failed == 3)); then
+      cluster_unavailable "the modules of the test cluster's programs could not be fetched"
+      return
+    fi
+    die "the programs of the test cluster do not compile"
+  }
+  local name
+  for name in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
+    ln -s kubernetes "$cluster.new/bin/$name"
+  done
+  echo "$key" >"$cluster.new/stamp"
+  rm -rf "$cluster"
+  mv "$cluster.new" "$cluster"
+}
+
 # --- all of it ----------------------------------------------------------------------------------------
 
 main() {
-  local wanted=("${packages[@]}" "${bench_packages[@]}")
-  case "${1:-}" in
-    '') ;;
-    --tools) wanted+=("${tool_packages[@]}") ;;
-    *) die "usage: scripts/setup.sh [--tools]" ;;
-  esac
+  local wanted=("${packages[@]}")
+  local python=make_venv torch=make_libtorch cluster_programs=:
+  while (($#)); do
+    case "$1" in
+      --tools) wanted+=("${tool_packages[@]}") ;;
+      --cluster)
+        # A cluster runs as root only, so nobody else needs anything for it.
+        if ((EUID == 0)); then
+          cluster_programs=make_cluster_programs
+          wanted+=("${cluster_packages[@]}")
+        else
+          say "no cluster without root; end-to-end tests will be skipped"
+        fi
+        ;;
+      --programs) python=make_bare_venv ;;
+      --without-worker) python=: torch=: ;;
+      *) die "usage: scripts/setup.sh [--tools] [--cluster] [--programs [--without-worker]]" ;;
+    esac
+    shift
+  done
+  [[ "$python" == make_venv ]] && wanted+=("${bench_packages[@]}")
   [[ "$(uname -sm)" == "Linux x86_64" ]] || die "the pinned LibTorch is for Linux on x86_64 only"
   mkdir -p "$deps"
   exec 9>"$deps/lock"  # two checkouts may set up at the same time
   flock 9
   install_packages "${wanted[@]}"
-  make_venv
-  make_libtorch
+  "$python"
+  "$torch"
+  "$cluster_programs"
 }
 
 main "$@"

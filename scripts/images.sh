@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# scripts/images.sh [NAME...]: builds the images operator, paramserver and worker (default: those whose program is
+# in build/bin) into build/images/NAME.tar, without a registry and without Docker. Needs root.
+#
+#   PROGRAMS=host    (default) the images take the programs of build/bin
+#   PROGRAMS=build   the images compile them, as `docker build` does; the base image is made by debootstrap
+#   IMAGE_REGISTRY   what the images' names start with; the chart's default otherwise
+#
+# An image is built again only when something in it has changed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+images="$PWD/build/images"
+programs="${PROGRAMS:-host}"
+registry="${IMAGE_REGISTRY:-docker.io/elephas}"
+version="$(sed -n 's/^project(elephas VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)"
+
+die() {
+  echo "images: $*" >&2
+  exit 1
+}
+
+if [[ "${1:-}" != --inside ]]; then
+  ((EUID == 0)) || die "building images needs root"
+  command -v buildah >/dev/null || die "buildah is not installed: run \`make setup-cluster\`"
+  mkdir -p "$images"
+  exec 8>"$images/lock"
+  flock 8
+  # What buildah mounts goes away with the namespace, whatever happens to buildah.
+  exec unshare --mount --propagation private -- "$0" --inside "$@"
+fi
+shift
+
+export BUILDAH_ISOLATION=chroot
+storage="$images/storage"
+buildah=(buildah --root "$storage/root" --runroot "$storage/run" --storage-driver overlay)
+
+make_base() {
+  local base=docker.io/library/debian:bookworm-slim site container
+  if "${buildah[@]}" images "$base" >/dev/null 2>&1; then
+    return
+  fi
+  # The mirror that this machine's apt uses.
+  # shellcheck disable=SC2016  # apt's own word
+  site="$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)"
+  [[ -n "$site" ]] || die "apt knows no mirror of Debian 12, which the base image comes from"
+  rm -rf "$storage/base"
+  debootstrap --variant=minbase bookworm "$storage/base" "$site" >"$images/debootstrap.log" 2>&1 ||
+    die "debootstrap failed, see $images/debootstrap.log"
+  container="$("${buildah[@]}" from scratch)"
+  "${buildah[@]}" add --quiet "$container" "$storage/base" / >/dev/null
+  "${buildah[@]}" commit --quiet --rm "$container" "$base" >/dev/null
+  rm -rf "$storage/base"
+}
+
+build_image() {
+  local name="$1" tag="$registry/elephas-$1:$version" root="$images/root/$1" key
+  if [[ "$programs" == host ]]; then
+    [[ -x "build/bin/elephas-$name" ]] || die "build/bin/elephas-$name is not there: run \`make build\`"
+    key="$(sha256sum "build/bin/elephas-$name" "docker/$name.Dockerfile" docker/collect.sh; echo "$tag")"
+  else
+    key="built inside, so always anew: $(date +%s%N)"
+  fi
+  if [[ -e "$images/$name.tar" && "$(cat "$images/$name.stamp" 2>/dev/null)" == "$key" ]]; then
+    return
+  fi
+  if [[ "$programs" == host ]]; then
+    docker/collect.sh "$root" "build/bin/elephas-$name"
+  else
+    make_base
+  fi
+  "${buildah[@]}" bud --quiet --format oci --build-arg "PROGRAMS=$programs" --tag "$tag" \
+    --file "docker/$name.Dockerfile" . >"$images/$name.log" 2>&1 || {
+    tail -n 20 "$images/$name.log" >&2
+    die "docker/$name.Dockerfile could not be built"
+  }
+  rm -f "$images/$name.stamp" "$images/$name.tar"
+  "${buildah[@]}" push --quiet --disable-compression "$tag" "oci-archive:$images/$name.tar:$tag"
+  # The next one starts from nothing anyway.
+  "${buildah[@]}" rm --all >/dev/null
+  [[ "$programs" == build ]] || "${buildah[@]}" rmi --all --force >/dev/null
+  rm -rf "$root"
+  echo "$key" >"$images/$name.stamp"
+  printf 'images: %s is in build/images/%s.tar (%d MB)\n' "$tag" "$name" "$(($(stat -c %s "$images/$name.tar") / 1000000))"
+}
+
+names=("$@")
+if ((${#names[@]} == 0)); then
+  for name in operator paramserver worker; do
+    if [[ "$programs" == build || -x "build/bin/elephas-$name" ]]; then
+      names+=("$name")
+    fi
+  done
+fi
+for name in "${names[@]}"; do
+  build_image "$name"
+done
