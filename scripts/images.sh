@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # scripts/images.sh [NAME...]: builds the images operator, paramserver and worker (default: those whose program is
-# in build/bin) into build/images/NAME.tar, without a registry and without Docker. Needs root.
+# built) into build/images/NAME.tar, without a registry and without Docker. Needs root.
 #
-#   PROGRAMS=host    (default) the images take the programs of build/bin
+#   PROGRAMS=host    (default) the images take the programs of build/bin, or of ELEPHAS_BIN_DIR
 #   PROGRAMS=build   the images compile them, as `docker build` does; the base image is made by debootstrap
-#   IMAGE_REGISTRY   what the images' names start with; the chart's default otherwise
+#   IMAGE_REGISTRY   what the images' names start with; otherwise they are those that the chart asks for by itself
 #
 # An image is built again only when something in it has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 images="$PWD/build/images"
+bin="${ELEPHAS_BIN_DIR:-build/bin}"
 programs="${PROGRAMS:-host}"
-registry="${IMAGE_REGISTRY:-docker.io/elephas}"
+registry="${IMAGE_REGISTRY:-docker.io/library}"
 version="$(sed -n 's/^project(elephas VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)"
 
 die() {
@@ -56,8 +57,8 @@ make_base() {
 build_image() {
   local name="$1" tag="$registry/elephas-$1:$version" root="$images/root/$1" key
   if [[ "$programs" == host ]]; then
-    [[ -x "build/bin/elephas-$name" ]] || die "build/bin/elephas-$name is not there: run \`make build\`"
-    key="$(sha256sum "build/bin/elephas-$name" "docker/$name.Dockerfile" docker/collect.sh; echo "$tag")"
+    [[ -x "$bin/elephas-$name" ]] || die "$bin/elephas-$name is not there: run \`make build\`"
+    key="$(sha256sum "$bin/elephas-$name" "docker/$name.Dockerfile" docker/collect.sh; echo "$tag")"
   else
     key="built inside, so always anew: $(date +%s%N)"
   fi
@@ -65,7 +66,7 @@ build_image() {
     return
   fi
   if [[ "$programs" == host ]]; then
-    docker/collect.sh "$root" "build/bin/elephas-$name"
+    docker/collect.sh "$root" "$bin/elephas-$name"
   else
     make_base
   fi
@@ -75,7 +76,7 @@ build_image() {
     die "docker/$name.Dockerfile could not be built"
   }
   rm -f "$images/$name.stamp" "$images/$name.tar"
-  "${buildah[@]}" push --quiet --disable-compression "$tag" "oci-archive:$images/$name.tar:$tag"
+  "${buildah[@]}" push --quiet --compression-format gzip --compression-level 1 "$tag" "oci-archive:$images/$name.tar:$tag"
   # The next one starts from nothing anyway.
   "${buildah[@]}" rm --all >/dev/null
   [[ "$programs" == build ]] || "${buildah[@]}" rmi --all --force >/dev/null
@@ -87,7 +88,7 @@ build_image() {
 names=("$@")
 if ((${#names[@]} == 0)); then
   for name in operator paramserver worker; do
-    if [[ "$programs" == build || -x "build/bin/elephas-$name" ]]; then
+    if [[ "$programs" == build || -x "$bin/elephas-$name" ]]; then
       names+=("$name")
     fi
   done

@@ -244,7 +244,7 @@ cluster_unavailable() {
 make_cluster_programs() {
   local key go version
   version="$(awk '$1 == "k8s.io/kubernetes" {print $2}' "$cluster_sources/go.mod")"
-  key="$(cd "$cluster_sources" && sha256sum go.mod go.sum ./*/*.go | sha256sum)"
+  key="$(cd "$cluster_sources" && { sha256sum go.mod go.sum ./*/*.go; declare -f make_cluster_programs; } | sha256sum)"
   if [[ "$(cat "$cluster/stamp" 2>/dev/null)" == "$key" ]]; then
     return
   fi
@@ -262,9 +262,14 @@ the module proxy gave none"
     if ! "$go" mod download >"$log" 2>&1; then
       exit 3
     fi
-    local about=k8s.io/component-base/version
-    local flags="-s -w -X $about.gitVersion=$version -X $about.gitMajor=1"
-    flags+=" -X $about.gitMinor=$(cut -d. -f2 <<<"$version")"
+    # What the programs say of themselves, and what Helm takes a chart's cluster to be when it asks none.
+    local about=k8s.io/component-base/version helm=helm.sh/helm/v3 minor name
+    minor="$(cut -d. -f2 <<<"$version")"
+    local flags="-s -w -X $about.gitVersion=$version -X $about.gitMajor=1 -X $about.gitMinor=$minor"
+    for name in pkg/chartutil pkg/lint/rules; do
+      flags+=" -X $helm/$name.k8sVersionMajor=1 -X $helm/$name.k8sVersionMinor=$minor"
+    done
+    flags+=" -X $helm/internal/version.version=$(awk '$1 == "helm.sh/helm/v3" {print $2}' go.mod)"
     rm -rf "$cluster.new"
     mkdir -p "$cluster.new/bin"
     "$go" build -p "$(nproc)" -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "$flags" \

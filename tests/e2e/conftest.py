@@ -35,11 +35,11 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(scope="session")
 def images(source_dir, bin_dir):
     """name -> archive of the image with the program of that name, as `make images` builds it."""
-    done = subprocess.run([source_dir / "scripts" / "images.sh"], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
+    names = [name for name in ("operator", "paramserver", "worker") if (bin_dir / f"elephas-{name}").exists()]
+    done = subprocess.run([source_dir / "scripts" / "images.sh", *names], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, env={**os.environ, "ELEPHAS_BIN_DIR": str(bin_dir)})
     assert done.returncode == 0, done.stderr
-    folder = source_dir / "build" / "images"
-    return {path.stem: path for path in folder.glob("*.tar")}
+    return {name: source_dir / "build" / "images" / f"{name}.tar" for name in names}
 
 
 @pytest.fixture(scope="session")
