@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # docker/collect.sh FOLDER PROGRAM...: makes FOLDER the root of an image that holds the programs, stripped, in
 # /usr/bin, the libraries that they load, and the few files that the C library and TLS look for. Everything is in
-# the places where the loader looks by itself, so the image needs no environment.
+# the places where the loader looks by itself, so the image needs no environment. CUDA_LIBRARIES names a folder of
+# libraries to add as they are.
 set -euo pipefail
 
 root="$1"
@@ -32,6 +33,11 @@ done
 install -m 755 "$(realpath /lib64/ld-linux-x86-64.so.2)" "$root/lib64/ld-linux-x86-64.so.2"
 # Debian's own are stripped; LibTorch's are not.
 find "$libraries" -type f -exec strip --strip-unneeded {} +
+
+if [[ -n "${CUDA_LIBRARIES:-}" ]]; then
+  cp -n "$CUDA_LIBRARIES"/* "$libraries/"
+  chmod 755 "$libraries"/*
+fi
 
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 echo 'elephas:x:65532:65532:elephas:/data:/sbin/nologin' >"$root/etc/passwd"

@@ -2,7 +2,8 @@
 #
 #   docker build -f docker/worker.Dockerfile -t elephas-worker .
 #
-# --build-arg DEVICE=cuda adds LibTorch's CUDA libraries and NCCL; the node's driver provides the rest.
+# --build-arg DEVICE=cuda adds LibTorch's CUDA libraries, NCCL, and what they load (several GB); a node with GPUs adds
+# the driver's.
 # --build-arg PROGRAMS=host takes what `make images` has built on this machine instead of compiling it here.
 ARG PROGRAMS=build
 
@@ -10,10 +11,12 @@ FROM debian:bookworm-slim AS build
 ARG DEVICE=cpu
 WORKDIR /src
 COPY . .
-RUN export ELEPHAS_CUDA="$([ "$DEVICE" = cuda ] && echo 1 || echo 0)" \
+RUN if [ "$DEVICE" = cuda ]; then export ELEPHAS_CUDA=1 CUDA_LIBRARIES=/cuda; fi \
  && scripts/setup.sh --programs \
  && scripts/build.sh release elephas-worker \
- && docker/collect.sh /root-of-image build/bin/elephas-worker
+ && if [ "$DEVICE" = cuda ]; then docker/cuda_libraries.sh /cuda; fi \
+ && docker/collect.sh /root-of-image build/bin/elephas-worker \
+ && rm -rf /cuda
 
 FROM scratch AS host
 COPY build/images/root/worker /root-of-image/

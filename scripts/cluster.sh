@@ -5,7 +5,8 @@ repo="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 python="${ELEPHAS_DEPS_DIR:-$HOME/.cache/elephas}/venv/bin/python"
 arguments=("$@")
 if [[ "${1:-}" == up ]]; then
-  for image in "$repo"/build/images/*.tar; do
+  for name in operator paramserver worker; do
+    image="$repo/build/images/$name.tar"
     [[ -e "$image" ]] && arguments+=(--image "$image")
   done
 fi

@@ -4,6 +4,7 @@
 #
 #   PROGRAMS=host    (default) the images take the programs of build/bin, or of ELEPHAS_BIN_DIR
 #   PROGRAMS=build   the images compile them, as `docker build` does; the base image is made by debootstrap
+#   DEVICE=cuda      the worker's image gets CUDA and NCCL (several GB), and is tagged VERSION-cuda in worker-cuda.tar
 #   IMAGE_REGISTRY   what the images' names start with; otherwise they are those that the chart asks for by itself
 #
 # An image is built again only when something in it has changed.
@@ -13,6 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 images="$PWD/build/images"
 bin="${ELEPHAS_BIN_DIR:-build/bin}"
 programs="${PROGRAMS:-host}"
+device="${DEVICE:-cpu}"
 registry="${IMAGE_REGISTRY:-docker.io/library}"
 version="$(sed -n 's/^project(elephas VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)"
 
@@ -55,34 +57,43 @@ make_base() {
 }
 
 build_image() {
-  local name="$1" tag="$registry/elephas-$1:$version" root="$images/root/$1" key
+  local name="$1" archive="$1" tag="$registry/elephas-$1:$version" root="$images/root/$1" key
+  if [[ "$name" == worker && "$device" == cuda ]]; then
+    archive+=-cuda
+    tag+=-cuda
+  fi
   if [[ "$programs" == host ]]; then
     [[ -x "$bin/elephas-$name" ]] || die "$bin/elephas-$name is not there: run \`make build\`"
-    key="$(sha256sum "$bin/elephas-$name" "docker/$name.Dockerfile" docker/collect.sh; echo "$tag")"
+    key="$(sha256sum "$bin/elephas-$name" "docker/$name.Dockerfile" docker/*.sh deps/versions.env; echo "$tag")"
   else
     key="built inside, so always anew: $(date +%s%N)"
   fi
-  if [[ -e "$images/$name.tar" && "$(cat "$images/$name.stamp" 2>/dev/null)" == "$key" ]]; then
+  if [[ -e "$images/$archive.tar" && "$(cat "$images/$archive.stamp" 2>/dev/null)" == "$key" ]]; then
     return
   fi
-  if [[ "$programs" == host ]]; then
+  if [[ "$archive" == worker-cuda && "$programs" == host ]]; then
+    ELEPHAS_CUDA=1 scripts/setup.sh
+    docker/cuda_libraries.sh "$images/root/cuda"
+    CUDA_LIBRARIES="$images/root/cuda" docker/collect.sh "$root" "$bin/elephas-$name"
+    rm -rf "$images/root/cuda"
+  elif [[ "$programs" == host ]]; then
     docker/collect.sh "$root" "$bin/elephas-$name"
   else
     make_base
   fi
-  "${buildah[@]}" bud --quiet --format oci --build-arg "PROGRAMS=$programs" --tag "$tag" \
-    --file "docker/$name.Dockerfile" . >"$images/$name.log" 2>&1 || {
+  "${buildah[@]}" bud --quiet --format oci --build-arg "PROGRAMS=$programs" --build-arg "DEVICE=$device" \
+    --tag "$tag" --file "docker/$name.Dockerfile" . >"$images/$name.log" 2>&1 || {
     tail -n 20 "$images/$name.log" >&2
     die "docker/$name.Dockerfile could not be built"
   }
-  rm -f "$images/$name.stamp" "$images/$name.tar"
-  "${buildah[@]}" push --quiet --compression-format gzip --compression-level 1 "$tag" "oci-archive:$images/$name.tar:$tag"
+  rm -f "$images/$archive.stamp" "$images/$archive.tar"
+  "${buildah[@]}" push --quiet --compression-format gzip --compression-level 1 "$tag" "oci-archive:$images/$archive.tar:$tag"
   # The next one starts from nothing anyway.
   "${buildah[@]}" rm --all >/dev/null
   [[ "$programs" == build ]] || "${buildah[@]}" rmi --all --force >/dev/null
   rm -rf "$root"
-  echo "$key" >"$images/$name.stamp"
-  printf 'images: %s is in build/images/%s.tar (%d MB)\n' "$tag" "$name" "$(($(stat -c %s "$images/$name.tar") / 1000000))"
+  echo "$key" >"$images/$archive.stamp"
+  printf 'images: %s is in build/images/%s.tar (%d MB)\n' "$tag" "$archive" "$(($(stat -c %s "$images/$archive.tar") / 1000000))"
 }
 
 names=("$@")
