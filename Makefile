@@ -38,7 +38,7 @@ run: build ## Train examples/digits on this machine, then evaluate it on held-ou
 	@scripts/run_digits.sh
 
 .PHONY: test
-test: setup setup-cluster ## Build and run all tests, those of the sanitizer builds without LibTorch included
+test: setup $(if $(filter 0,$(ELEPHAS_E2E)),,setup-cluster) ## Build and run all tests, those of the sanitizer builds without LibTorch included
 	@for preset in release $(SANITIZERS); do scripts/build.sh $$preset || exit; done
 	@scripts/test.sh build $(addprefix build-,$(SANITIZERS)) -- $(ARGS)
 

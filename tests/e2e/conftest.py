@@ -16,7 +16,7 @@ from cluster import requirements
 from kube import Kubectl
 from traces import NO_TRACES, traces
 
-_unmet = requirements.unmet()
+_unmet = "ELEPHAS_E2E=0 is set" if os.environ.get("ELEPHAS_E2E") == "0" else requirements.unmet()
 _numbers = itertools.count(1)
 
 
