@@ -31,9 +31,12 @@ class Busy(Exception):
 
 def take_lock(layout):
     """An open file that is the lock for as long as it is open."""
-    layout.lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        lock = open(layout.lock, "a")
+        layout.lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = open(layout.lock, "a")
+        except FileNotFoundError:
+            continue  # the last cluster's keeper has just removed the folder
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
