@@ -9,16 +9,19 @@
 #include <chrono>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "common/atomic_file.h"
+#include "common/clock.h"
 #include "common/job_spec.h"
 #include "common/log.h"
 #include "worker/heartbeat.h"
 #include "worker/job_client.h"
 #include "worker/loaded_job.h"
 #include "worker/session.h"
+#include "worker/worker_metrics.h"
 
 namespace elephas {
 namespace {
@@ -39,6 +42,8 @@ struct WorkerOptions {
   std::string base = ".";
   std::string token;
   std::chrono::seconds server_timeout{300};
+  std::string metrics_address = "0.0.0.0";
+  std::optional<std::uint16_t> metrics_port;  // left out: metrics are not served
 };
 
 // Calls until it works, at most `timeout`, with growing pauses: a server that starts again needs a
@@ -72,8 +77,27 @@ int Work(const WorkerOptions& options) {
   std::string uid;
   const Result<JobSpec> spec = FetchSpec(client, options.server_timeout, uid);
   if (!spec.ok()) {
-    LogError("the job could not be read", {{"message", spec.status().message()}});
+    LogError("the job could not be read",
+             {{"worker", options.name}, {"message", spec.status().message()}});
     return kGaveUp;
+  }
+  const Status log = InitLog({.role = "worker", .job = spec->name});
+  if (!log.ok()) return kUsage;  // cannot be: Main() has tried
+  const SystemClock clock;
+  WorkMeter meter(clock);
+  std::optional<DeviceProbe> devices;  // opening the driver takes a while
+  std::unique_ptr<HttpServer> metrics;
+  if (options.metrics_port) {
+    devices.emplace();
+    auto server = ServeWorkerMetrics(options.metrics_address, *options.metrics_port, spec->name,
+                                     options.name, meter, *devices);
+    if (!server.ok()) {
+      LogError("metrics cannot be served",
+               {{"worker", options.name}, {"message", server.status().message()}});
+      return kUsage;
+    }
+    metrics = *std::move(server);
+    LogInfo("serving metrics", {{"worker", options.name}, {"port", metrics->port()}});
   }
   at::set_num_threads(static_cast<int>(spec->workers.threads));
 
@@ -86,24 +110,30 @@ int Work(const WorkerOptions& options) {
     const Result<JoinReply> joined =
         Patiently(options.server_timeout, [&] { return client.Join(options.name); });
     if (!joined.ok()) {
-      LogError("could not join", {{"message", joined.status().message()}});
+      LogError("could not join",
+               {{"worker", options.name}, {"message", joined.status().message()}});
       return kGaveUp;
     }
+    meter.CountJoin();
     const Heartbeat heartbeat(options.server, options.token, *joined);
     if (job == nullptr || job->seed != joined->seed) {
       Result<std::unique_ptr<LoadedJob>> loaded = LoadJob(*spec, options.base, joined->seed);
       if (!loaded.ok()) {
-        LogError("the job cannot run", {{"message", loaded.status().message()}});
+        LogError("the job cannot run",
+                 {{"worker", options.name}, {"message", loaded.status().message()}});
         const Status told = client.Fail(options.name, "InvalidJob", loaded.status().message());
-        if (!told.ok()) LogError("failure could not be told", {{"message", told.message()}});
+        if (!told.ok()) {
+          LogError("failure could not be told",
+                   {{"worker", options.name}, {"message", told.message()}});
+        }
         return kJobFailed;
       }
       job = *std::move(loaded);
     }
-    const SessionEnd end = RunSession(*job, *joined, uid, options.token, client);
+    const SessionEnd end = RunSession(*job, *joined, uid, options.token, client, meter);
     if (end.kind == SessionEnd::Kind::kSucceeded) return kSucceeded;
     if (end.kind == SessionEnd::Kind::kFailed) {
-      LogError("the job failed", {{"message", end.message}});
+      LogError("the job failed", {{"worker", options.name}, {"message", end.message}});
       return kJobFailed;
     }
     LogInfo("joining again", {{"worker", options.name}, {"reason", end.message}});
@@ -131,6 +161,12 @@ int Main(int argc, char** argv) {
   app.add_option("--token-file", token_file, "File with the job's bearer token")
       ->required()
       ->envname("ELEPHAS_TOKEN_FILE");
+  app.add_option("--metrics-port", options.metrics_port,
+                 "Port that serves /metrics, 0 for any free one; left out: none")
+      ->envname("ELEPHAS_METRICS_PORT");
+  app.add_option("--metrics-address", options.metrics_address, "Address that serves /metrics")
+      ->capture_default_str()
+      ->envname("ELEPHAS_METRICS_ADDRESS");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

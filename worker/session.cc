@@ -12,6 +12,7 @@
 #include "worker/files/npy_writer.h"
 #include "worker/files/npz_writer.h"
 #include "worker/keras_file/keras_file.h"
+#include "worker/metered_exchange.h"
 #include "worker/outputs.h"
 #include "worker/rest_exchange.h"
 #include "worker/train_loop.h"
@@ -34,15 +35,21 @@ bool MeansRejoin(const Status& status) {
 class Session {
  public:
   Session(LoadedJob& job, const JoinReply& joined, const std::string& uid, const std::string& token,
-          JobClient& client)
+          JobClient& client, WorkMeter& meter)
       : job_(job),
         joined_(joined),
         uid_(uid),
         client_(client),
-        exchange_(MakeRestExchange(joined.servers, token, joined.incarnation, job.layout)),
+        meter_(meter),
+        exchange_(
+            MeterExchange(MakeRestExchange(joined.servers, token, joined.incarnation, job.layout),
+                          meter, Activity::kExchange)),
         ahead_client_(joined.servers[0], token),
-        ahead_exchange_(MakeRestExchange(joined.servers, token, joined.incarnation, job.layout)),
-        trainer_(job.spec, joined.seed, *job.model, job.loss.get(), job.optimizer.get(), job.data) {
+        ahead_exchange_(
+            MeterExchange(MakeRestExchange(joined.servers, token, joined.incarnation, job.layout),
+                          meter, Activity::kOverlapped)),
+        trainer_(job.spec, joined.seed, *job.model, job.loss.get(), job.optimizer.get(), job.data,
+                 meter) {
     if (job.optimizer) {
       train_loop_.emplace(
           job.spec, joined.worker, joined.incarnation,
@@ -57,8 +64,7 @@ class Session {
       std::optional<Work> work;
       if (train_loop_) work = train_loop_->TakeAhead();
       if (!work) {
-        const Result<LeaseReply> reply =
-            client_.AcquireLease(joined_.worker, joined_.incarnation, kLeaseWait, false);
+        const Result<LeaseReply> reply = AwaitLease();
         status = reply.status();
         if (!status.ok()) break;
         if (reply->state == LeaseReply::State::kSucceeded) {
@@ -71,13 +77,20 @@ class Session {
         if (reply->state == LeaseReply::State::kWait) continue;
         work = Work{*reply->lease, std::nullopt};
       }
+      const WorkKind kind = work->lease.task.kind;
       status = Do(*std::move(work));
+      meter_.CountTask(kind, status.ok());
       worked_ = worked_ || status.ok();
     }
     return End(status);
   }
 
  private:
+  Result<LeaseReply> AwaitLease() {
+    const auto timer = meter_.Time(Activity::kLeaseWait);
+    return client_.AcquireLease(joined_.worker, joined_.incarnation, kLeaseWait, false);
+  }
+
   Status Initialise() {
     if (!job_.initial_state) {
       return exchange_->Initialise(job_.layout, job_.initial_parameters, {}, 0);
@@ -89,14 +102,20 @@ class Session {
   SessionEnd End(const Status& status) {
     if (MeansRejoin(status)) return {SessionEnd::Kind::kRejoin, status.message(), worked_};
     const Status told = client_.Fail(joined_.worker, "WorkerError", status.message());
-    if (!told.ok()) LogError("failure could not be told", {{"message", told.message()}});
+    if (!told.ok()) {
+      LogError("failure could not be told",
+               {{"worker", joined_.worker}, {"message", told.message()}});
+    }
     RemoveHiddenPredictions();
     return {SessionEnd::Kind::kFailed, status.message(), worked_};
   }
 
   Status Do(Work work) {
     const Lease lease = work.lease;
-    LogDebug("task", {{"worker", joined_.worker}, {"task", ToString(lease.task)}});
+    LogDebug("task leased", {{"worker", joined_.worker},
+                             {"task", Word(lease.task.kind)},
+                             {"epoch", lease.task.epoch.value()},
+                             {"partition", lease.task.partition.value()}});
     switch (lease.task.kind) {
       case WorkKind::kTrain:
         pulled_for_.reset();
@@ -185,7 +204,9 @@ class Session {
       std::error_code error;
       fs::remove(file.hidden, error);
       if (error)
-        LogWarning("file left behind", {{"path", file.hidden}, {"message", error.message()}});
+        LogWarning(
+            "file left behind",
+            {{"worker", joined_.worker}, {"path", file.hidden}, {"message", error.message()}});
     }
   }
 
@@ -277,6 +298,7 @@ class Session {
   const JoinReply& joined_;
   const std::string& uid_;
   JobClient& client_;
+  WorkMeter& meter_;
   std::unique_ptr<Exchange> exchange_;
   JobClient ahead_client_;
   std::unique_ptr<Exchange> ahead_exchange_;
@@ -289,8 +311,8 @@ class Session {
 }  // namespace
 
 SessionEnd RunSession(LoadedJob& job, const JoinReply& joined, const std::string& uid,
-                      const std::string& token, JobClient& client) {
-  return Session(job, joined, uid, token, client).Run();
+                      const std::string& token, JobClient& client, WorkMeter& meter) {
+  return Session(job, joined, uid, token, client, meter).Run();
 }
 
 }  // namespace elephas

@@ -8,6 +8,7 @@
 #include "common/result.h"
 #include "worker/job_client.h"
 #include "worker/loaded_job.h"
+#include "worker/work_meter.h"
 
 namespace elephas {
 
@@ -20,6 +21,6 @@ struct SessionEnd {
 // `client` speaks to server 0. Errors that no retry mends (bad data, NaN loss, a full disk) are
 // told to the server and fail the job. Blocking.
 SessionEnd RunSession(LoadedJob& job, const JoinReply& joined, const std::string& uid,
-                      const std::string& token, JobClient& client);
+                      const std::string& token, JobClient& client, WorkMeter& meter);
 
 }  // namespace elephas

@@ -77,11 +77,14 @@ Status TrainLoop::TrainLocally(const Batches& rows, UpdateHeader& header, Optimi
       later_epoch = trainer_.TaskBatches(lease, first_epoch + pass);
     }
     const Batches& current = later_epoch ? *later_epoch : rows;
+    const std::int64_t examples = BatchRows(rows.rows().size(), spec_.fit.batch_size, batch).size();
+    const auto timer = trainer_.meter().Time(Activity::kCompute);
     ELEPHAS_RETURN_IF_ERROR(trainer_.Gradient(current, header.task, first_epoch + pass, batch,
                                               header.metrics[static_cast<std::size_t>(pass)]));
     trainer_.Step(state);
-    header.examples += BatchRows(rows.rows().size(), spec_.fit.batch_size, batch).size();
+    header.examples += examples;
     ++header.steps;
+    trainer_.meter().CountStep(header.task.kind, examples);
   }
   return OkStatus();
 }
@@ -157,7 +160,11 @@ Status TrainLoop::TrainAndPushOnce(Work work) {
   std::ranges::copy(work.fetched->parameters, parameters.begin());
   UpdateHeader header = Header(work.lease, work.fetched->version, work.lease.batches);
   const Status trained = TrainLocally(work.fetched->batches, header, state_);
-  Background done = background.get();
+  Background done;
+  {
+    const auto timer = trainer_.meter().Time(Activity::kAheadWait);
+    done = background.get();
+  }
   outgoing_.reset();
   ELEPHAS_RETURN_IF_ERROR(done.pushed);
   ELEPHAS_RETURN_IF_ERROR(trained);
@@ -204,10 +211,14 @@ Status TrainLoop::Contribute(const Work& work) {
   if (by_batch) {
     header.metrics.assign(1, {});
     const std::int64_t batch = lease.batches.first;
-    ELEPHAS_RETURN_IF_ERROR(
-        trainer_.Gradient(rows, lease.task, lease.task.epoch.value(), batch, header.metrics[0]));
+    {
+      const auto timer = trainer_.meter().Time(Activity::kCompute);
+      ELEPHAS_RETURN_IF_ERROR(
+          trainer_.Gradient(rows, lease.task, lease.task.epoch.value(), batch, header.metrics[0]));
+    }
     header.examples = BatchRows(lease.rows.size(), spec_.fit.batch_size, batch).size();
     header.steps = 1;
+    trainer_.meter().CountStep(lease.task.kind, header.examples);
     Subtract(before_, parameters, delta_);  // batch statistics; nothing else has changed
     std::ranges::copy(trainer_.gradients(), delta_.begin());
     return Retrying([&] { return connections_.exchange.Push(header, delta_, {}, {}); }).status();

@@ -12,13 +12,15 @@
 namespace elephas {
 
 Trainer::Trainer(const JobSpec& spec, std::uint64_t seed, keras::Model& model,
-                 keras::CompiledLoss* loss, const Optimizer* optimizer, const ModelData& data)
+                 keras::CompiledLoss* loss, const Optimizer* optimizer, const ModelData& data,
+                 WorkMeter& meter)
     : spec_(spec),
       seed_(seed),
       model_(model),
       loss_(loss),
       optimizer_(optimizer),
       data_(data),
+      meter_(meter),
       weights_(TrainableSlices(model.layout())) {}
 
 std::span<float> Trainer::parameters() {
@@ -48,6 +50,11 @@ Batches Trainer::TaskBatches(const Lease& lease, std::int64_t epoch) const {
   return {data_, lease.rows, std::move(order), spec_.fit.batch_size};
 }
 
+Batch Trainer::Rows(const Batches& batches, std::int64_t index) const {
+  const auto timer = meter_.Time(Activity::kData);
+  return batches.At(index);
+}
+
 // LibTorch throws; the exception ends here, with the task it belongs to.
 template <typename Function>
 Status Trainer::Guard(const std::string& what, Function&& function) {
@@ -71,7 +78,7 @@ Status Trainer::Gradient(const Batches& batches, const TaskId& task, std::int64_
     at::manual_seed(MixSeed({seed_, static_cast<std::uint64_t>(epoch),
                              static_cast<std::uint64_t>(task.partition.value()),
                              static_cast<std::uint64_t>(batch)}));
-    Batch rows = batches.At(batch);
+    Batch rows = Rows(batches, batch);
     model_.gradients().zero_();
     const std::vector<at::Tensor> outputs = model_.Forward(rows.features, /*training=*/true);
     const at::Tensor loss =
@@ -103,9 +110,11 @@ Result<MetricSums> Trainer::Evaluate(const Lease& lease) {
   const Batches batches = TaskBatches(lease, 0);
   ELEPHAS_RETURN_IF_ERROR(Guard("evaluation", [&]() -> Status {
     for (std::int64_t i = lease.batches.first; i < lease.batches.last; ++i) {
-      Batch rows = batches.At(i);
+      const auto timer = meter_.Time(Activity::kCompute);
+      Batch rows = Rows(batches, i);
       const std::vector<at::Tensor> outputs = model_.Forward(rows.features, /*training=*/false);
       loss_->Compute(outputs, {std::move(rows.labels), {}}, model_.RegularizationLoss(), sums);
+      meter_.CountStep(lease.task.kind, rows.examples);
     }
     return OkStatus();
   }));
@@ -117,7 +126,8 @@ Status Trainer::Predict(const Lease& lease, const WriteRows& write) {
   return Guard("prediction", [&]() -> Status {
     std::int64_t row = lease.rows.first;
     for (std::int64_t i = lease.batches.first; i < lease.batches.last; ++i) {
-      const Batch rows = batches.At(i);
+      const auto timer = meter_.Time(Activity::kCompute);
+      const Batch rows = Rows(batches, i);
       const std::vector<at::Tensor> outputs = model_.Forward(rows.features, /*training=*/false);
       for (std::size_t output = 0; output < outputs.size(); ++output) {
         const at::Tensor values = outputs[output].to(at::kCPU, at::kFloat).contiguous();
@@ -125,6 +135,7 @@ Status Trainer::Predict(const Lease& lease, const WriteRows& write) {
             output, row, {values.data_ptr<float>(), static_cast<std::size_t>(values.numel())}));
       }
       row += rows.examples;
+      meter_.CountStep(lease.task.kind, rows.examples);
     }
     return OkStatus();
   });

@@ -17,6 +17,7 @@
 #include "worker/batches.h"
 #include "worker/keras/compile.h"
 #include "worker/keras/model.h"
+#include "worker/work_meter.h"
 
 namespace elephas {
 
@@ -32,7 +33,9 @@ class Trainer {
  public:
   // `loss` may be null for predict, `optimizer` for everything but train.
   Trainer(const JobSpec& spec, std::uint64_t seed, keras::Model& model, keras::CompiledLoss* loss,
-          const Optimizer* optimizer, const ModelData& data);
+          const Optimizer* optimizer, const ModelData& data, WorkMeter& meter);
+
+  [[nodiscard]] WorkMeter& meter() { return meter_; }
 
   // The arena as host floats: weights can be set and read through it.
   [[nodiscard]] std::span<float> parameters();
@@ -60,6 +63,7 @@ class Trainer {
   Result<std::vector<std::vector<std::int64_t>>> OutputShapes();
 
  private:
+  [[nodiscard]] Batch Rows(const Batches& batches, std::int64_t index) const;
   template <typename Function>
   Status Guard(const std::string& what, Function&& function);
 
@@ -69,6 +73,7 @@ class Trainer {
   keras::CompiledLoss* loss_;
   const Optimizer* optimizer_;
   const ModelData& data_;
+  WorkMeter& meter_;
   std::vector<WeightSlice> weights_;
 };
 
