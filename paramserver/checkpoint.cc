@@ -254,7 +254,8 @@ Result<Checkpoint> CheckpointFolder::Load(std::int64_t cut, BufferPool& pool) co
   return checkpoint;
 }
 
-Status CheckpointFolder::Save(const Checkpoint& checkpoint, std::int64_t keep) const {
+Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
+                                             std::int64_t keep) const {
   const std::map<std::string, std::string> metadata{
       {"format", std::string(kFormat)},
       {"uid", checkpoint.uid},
@@ -288,7 +289,11 @@ Status CheckpointFolder::Save(const Checkpoint& checkpoint, std::int64_t keep) c
 
   ELEPHAS_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(Path(checkpoint.cut)));
   ELEPHAS_RETURN_IF_ERROR(file.Write(header));
-  for (const auto& bytes : data) ELEPHAS_RETURN_IF_ERROR(file.Write(bytes));
+  std::uint64_t size = header.size();
+  for (const auto& bytes : data) {
+    ELEPHAS_RETURN_IF_ERROR(file.Write(bytes));
+    size += bytes.size();
+  }
   ELEPHAS_RETURN_IF_ERROR(file.Commit());
 
   std::vector<Entry> ours;
@@ -306,7 +311,7 @@ Status CheckpointFolder::Save(const Checkpoint& checkpoint, std::int64_t keep) c
     std::error_code ignored;
     fs::remove(ours[i].path, ignored);
   }
-  return OkStatus();
+  return size;
 }
 
 void CheckpointFolder::RemoveAfter(std::int64_t cut, const std::string& uid) const {

@@ -55,7 +55,8 @@ class CheckpointFolder {
   // Writes aside, fsyncs, renames; then removes this job's older files beyond `keep`, newer ones
   // (what they continued was given up when the job went back), and files of other runs, which the
   // first checkpoint of a new run replaces.
-  Status Save(const Checkpoint& checkpoint, std::int64_t keep) const;
+  // Returns the bytes of the file.
+  Result<std::uint64_t> Save(const Checkpoint& checkpoint, std::int64_t keep) const;
   // Removes the files of run `uid` with a newer cut: the job goes back to `cut`, and what they hold
   // must not meet what is trained from there.
   void RemoveAfter(std::int64_t cut, const std::string& uid) const;

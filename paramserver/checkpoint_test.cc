@@ -55,7 +55,7 @@ class CheckpointTest : public testing::Test {
     return checkpoint;
   }
   void Save(std::int64_t cut, std::int64_t keep = 10, const std::string& uid = "uid-1") {
-    const Status saved = Open(uid).Save(Sample(cut, uid), keep);
+    const Status saved = Open(uid).Save(Sample(cut, uid), keep).status();
     ASSERT_TRUE(saved.ok()) << saved.message();
   }
   std::vector<std::int64_t> Whole(const std::string& uid = "uid-1") {
@@ -250,7 +250,7 @@ TEST_F(CheckpointTest, ADiskThatTakesNoMoreIsAnErrorAndLeavesTheOldOnesWhole) {
   struct rlimit tight = before;
   tight.rlim_cur = 200;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &tight), 0);
-  const Status saved = Open().Save(Sample(2), 1);
+  const Status saved = Open().Save(Sample(2), 1).status();
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
   std::signal(SIGXFSZ, handler);
   EXPECT_EQ(saved.code(), Code::kInternal);
@@ -263,8 +263,11 @@ TEST_F(CheckpointTest, ADiskThatTakesNoMoreIsAnErrorAndLeavesTheOldOnesWhole) {
 
 TEST_F(CheckpointTest, TheWriterWritesInTheBackgroundAndTellsHowItWent) {
   std::vector<std::string> told;
-  CheckpointWriter writer(Open(), 10, [&](std::int64_t cut, const Status& status) {
-    told.push_back(std::to_string(cut) + (status.ok() ? " ok" : " failed"));
+  CheckpointWriter writer(Open(), 10, [&](const CheckpointWriter::Report& report) {
+    told.push_back(std::to_string(report.cut) + (report.status.ok() ? " ok" : " failed"));
+    if (report.status.ok()) {
+      EXPECT_EQ(report.bytes, fs::file_size(File(report.cut)));
+    }
   });
   writer.Submit(Sample(1), /*may_replace=*/false);
   writer.Submit(Sample(2), /*may_replace=*/false);
@@ -280,7 +283,7 @@ TEST_F(CheckpointTest, TheWriterWritesInTheBackgroundAndTellsHowItWent) {
 
 TEST_F(CheckpointTest, TheWriterMaySkipAllButTheNewestWhenItIsTooSlow) {
   {
-    CheckpointWriter writer(Open(), 100, [](std::int64_t, const Status&) {});
+    CheckpointWriter writer(Open(), 100, [](const CheckpointWriter::Report&) {});
     for (std::int64_t cut = 1; cut <= 9; ++cut) writer.Submit(Sample(cut), /*may_replace=*/true);
   }  // what waits is written before it goes
   EXPECT_EQ(Whole().back(), 9);
@@ -290,7 +293,7 @@ TEST_F(CheckpointTest, TheWriterGivesBuffersBackBeforeItTells) {
   std::weak_ptr<const FloatBuffer> parameters;
   bool gone = false;
   CheckpointWriter writer(Open(), 10,
-                          [&](std::int64_t, const Status&) { gone = parameters.expired(); });
+                          [&](const CheckpointWriter::Report&) { gone = parameters.expired(); });
   Checkpoint checkpoint = Sample(1);
   parameters = checkpoint.parameters;
   writer.Submit(std::move(checkpoint), false);

@@ -1,5 +1,6 @@
 #include "paramserver/checkpoint_writer.h"
 
+#include <chrono>
 #include <utility>
 
 namespace elephas {
@@ -38,10 +39,12 @@ void CheckpointWriter::Run() {
     writing_ = true;
     lock.unlock();
     changed_.notify_all();
-    const Status saved = folder_.Save(*checkpoint, keep_);
-    const std::int64_t cut = checkpoint->cut;
+    const auto start = std::chrono::steady_clock::now();
+    const Result<std::uint64_t> saved = folder_.Save(*checkpoint, keep_);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    const Report report{checkpoint->cut, saved.status(), took.count(), saved.ok() ? *saved : 0};
     checkpoint.reset();  // its buffers go back to the pool before anyone is told
-    done_(cut, saved);
+    done_(report);
     lock.lock();
     writing_ = false;
     changed_.notify_all();

@@ -14,8 +14,14 @@ namespace elephas {
 
 class CheckpointWriter {
  public:
+  struct Report {
+    std::int64_t cut = 0;
+    Status status;
+    double seconds = 0;       // that it took
+    std::uint64_t bytes = 0;  // of the file
+  };
   // Called on the writer's thread after each attempt.
-  using Done = std::function<void(std::int64_t cut, const Status& status)>;
+  using Done = std::function<void(const Report& report)>;
 
   CheckpointWriter(CheckpointFolder folder, std::int64_t keep, Done done);
   CheckpointWriter(const CheckpointWriter&) = delete;

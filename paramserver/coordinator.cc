@@ -188,11 +188,11 @@ void Coordinator::Renew(LeaseId lease, TimePoint now) {
   if (worker != workers_.end()) worker->second.last_seen = now;
 }
 
-void Coordinator::Progressed(LeaseId lease, const Ledger& ledger) {
+bool Coordinator::Progressed(LeaseId lease, const Ledger& ledger) {
   const auto it = leases_.find(lease);
-  if (it != leases_.end() && ledger.Next(it->second.task) >= it->second.batches.last) {
-    leases_.erase(it);
-  }
+  if (it == leases_.end() || ledger.Next(it->second.task) < it->second.batches.last) return false;
+  leases_.erase(it);
+  return true;
 }
 
 const Coordinator::Held* Coordinator::Find(LeaseId lease) const {

@@ -65,8 +65,8 @@ class Coordinator {
                                const JobPlan& plan, const Ledger& ledger);
   // Traffic renews; unknown leases are ignored (they were lost).
   void Renew(LeaseId lease, TimePoint now);
-  // Drops the lease when its batches are done.
-  void Progressed(LeaseId lease, const Ledger& ledger);
+  // Drops the lease when its batches are done; true when it was held until now.
+  bool Progressed(LeaseId lease, const Ledger& ledger);
   // Null when it is not held any more.
   [[nodiscard]] const Held* Find(LeaseId lease) const;
 

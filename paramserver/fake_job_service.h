@@ -34,6 +34,7 @@ class FakeJobService final : public JobService {
   std::vector<float> slot{10, 20, 30, 40};
   JobSpec job;
   bool ready = true;
+  JobSample job_sample;
 
   // What the calls were given.
   std::vector<std::string> calls;
@@ -170,6 +171,12 @@ class FakeJobService final : public JobService {
   [[nodiscard]] bool Ready() const override { return ready; }
   [[nodiscard]] nlohmann::json StatusJson() const override {
     return {{"uid", "u"}, {"incarnation", incarnation.value()}, {"version", version.value()}};
+  }
+  [[nodiscard]] JobSample Sample() const override {
+    JobSample sample = job_sample;
+    sample.incarnation = incarnation.value();
+    sample.version = version.value();
+    return sample;
   }
   [[nodiscard]] nlohmann::json HistoryJson() const override { return {{"loss", {0.5}}}; }
   [[nodiscard]] std::shared_ptr<const ModelLayout> Layout() const override { return layout; }

@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "common/log.h"
 #include "paramserver/job_service_impl.h"
 
 namespace elephas {
@@ -95,6 +96,8 @@ Result<JoinReply> JobServiceImpl::Join(const std::string& name) {
   ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation_));
   const bool again = coordinator_.workers().contains(name);
   const std::int64_t voided = coordinator_.Join(name, clock_.Now());
+  counters_.leases_voided += static_cast<std::uint64_t>(voided);
+  ++counters_.joins;
   events_.Add(
       again ? "WorkerRejoined" : "WorkerJoined",
       name + " joined" +
@@ -122,7 +125,7 @@ Status JobServiceImpl::Leave(const std::string& worker) {
   if (!coordinator_.workers().contains(worker)) {
     return NotFound("worker '" + worker + "' has not joined");
   }
-  coordinator_.Leave(worker);
+  counters_.leases_voided += static_cast<std::uint64_t>(coordinator_.Leave(worker));
   events_.Add("WorkerLeft", worker + " left");
   changed_.notify_all();
   return OkStatus();
@@ -133,6 +136,7 @@ void JobServiceImpl::FailJob(const std::string& reason, const std::string& messa
   failed_ = true;
   failure_reason_ = reason;
   failure_message_ = message;
+  LogError("job failed", {{"reason", reason}, {"message", message}});
   events_.Add(reason, message);
   changed_.notify_all();
 }
@@ -143,6 +147,8 @@ Status JobServiceImpl::Fail(const std::string& worker, const std::string& reason
   if (!coordinator_.workers().contains(worker)) {
     return NotFound("worker '" + worker + "' has not joined");
   }
+  // Before the line that says so: who found out.
+  LogError("worker failed", {{"worker", worker}, {"reason", reason}, {"message", message}});
   FailJob(reason, message);
   return OkStatus();
 }

@@ -20,6 +20,7 @@
 #include "common/model_layout.h"
 #include "common/protocol.h"
 #include "common/result.h"
+#include "paramserver/job_counters.h"
 
 namespace elephas {
 
@@ -140,6 +141,8 @@ class JobService {
   [[nodiscard]] virtual bool Ready() const = 0;
   [[nodiscard]] virtual nlohmann::json StatusJson() const = 0;   // docs/openapi.yaml, /v1/status
   [[nodiscard]] virtual nlohmann::json HistoryJson() const = 0;  // what history.json holds
+  // Cheap, however long the job has run: for a scrape every few seconds.
+  [[nodiscard]] virtual JobSample Sample() const = 0;
   // Null before initialisation.
   [[nodiscard]] virtual std::shared_ptr<const ModelLayout> Layout() const = 0;
   // Wakes every waiting call, which then answers kUnavailable; writes the last checkpoint down.

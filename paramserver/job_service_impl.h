@@ -71,6 +71,7 @@ class JobServiceImpl final : public JobService {
   [[nodiscard]] bool Ready() const override;
   [[nodiscard]] nlohmann::json StatusJson() const override;
   [[nodiscard]] nlohmann::json HistoryJson() const override;
+  [[nodiscard]] JobSample Sample() const override;
   [[nodiscard]] std::shared_ptr<const ModelLayout> Layout() const override;
   void Shutdown() override;
 
@@ -84,6 +85,8 @@ class JobServiceImpl final : public JobService {
 
   // All of these: mutex_ is held.
   [[nodiscard]] bool ReadyLocked() const;
+  [[nodiscard]] std::string_view StateWord() const;
+  [[nodiscard]] double Progress() const;
   [[nodiscard]] Status CheckIncarnation(Incarnation incarnation) const;
   [[nodiscard]] Status CheckInitialised() const;
   [[nodiscard]] Result<UpdateOutcome> Judge(const UpdateHeader& header) const;
@@ -94,6 +97,7 @@ class JobServiceImpl final : public JobService {
   void CopyHogwildCheckpointWhenQuiet();
   void FailJob(const std::string& reason, const std::string& message);
   void ExpireLeases();
+  void DropFinishedLease(LeaseId lease);
 
   // apply_mutex_ is held, mutex_ is not.
   Status CommitRound();
@@ -105,6 +109,7 @@ class JobServiceImpl final : public JobService {
   // apply_mutex_ and mutex_ are held.
   Status RestoreCut(std::int64_t cut, Incarnation incarnation);
   void Empty(Incarnation incarnation);
+  void CountCheckpoint(const CheckpointWriter::Report& report);
   Status TakeLayout(const ModelLayout& layout);
   void ChooseIncarnation();
   void GiveUpCutsAfter(std::int64_t cut);
@@ -145,9 +150,11 @@ class JobServiceImpl final : public JobService {
   std::vector<std::string> outputs_;
   Throughput throughput_;
   std::optional<Clock::TimePoint> epoch_started_;
+  JobCounters counters_;
 
   mutable std::mutex cuts_mutex_;
-  std::set<std::int64_t> cuts_;  // whole checkpoints in the folder; guarded by cuts_mutex_
+  std::set<std::int64_t> cuts_;     // whole checkpoints in the folder; guarded by cuts_mutex_
+  CheckpointCounters checkpoints_;  // guarded by cuts_mutex_
 
   EventLog events_;                           // thread-safe
   std::unique_ptr<CheckpointWriter> writer_;  // thread-safe; last, so that it stops first

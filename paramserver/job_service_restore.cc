@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/log.h"
 #include "paramserver/job_service_impl.h"
 
 namespace elephas {
@@ -47,7 +48,10 @@ Status JobServiceImpl::Start() {
       cuts_.insert(cut);
     }
     writer_ = std::make_unique<CheckpointWriter>(
-        *folder_, keep, [this, keep](std::int64_t cut, const Status& status) {
+        *folder_, keep, [this, keep](const CheckpointWriter::Report& report) {
+          const std::int64_t cut = report.cut;
+          const Status& status = report.status;
+          CountCheckpoint(report);
           if (status.ok()) {
             const std::lock_guard lock(cuts_mutex_);  // as Save() leaves the folder
             cuts_.erase(cuts_.upper_bound(cut), cuts_.end());
@@ -89,10 +93,32 @@ void JobServiceImpl::GiveUpCutsAfter(std::int64_t cut) {
   cuts_.erase(cuts_.upper_bound(cut), cuts_.end());
 }
 
+void JobServiceImpl::CountCheckpoint(const CheckpointWriter::Report& report) {
+  const std::lock_guard lock(cuts_mutex_);
+  if (!report.status.ok()) {
+    LogWarning("checkpoint failed", {{"epoch", report.cut}, {"message", report.status.message()}});
+    ++checkpoints_.failed;
+    return;
+  }
+  LogInfo("checkpoint written",
+          {{"epoch", report.cut}, {"bytes", report.bytes}, {"seconds", report.seconds}});
+  ++checkpoints_.written;
+  checkpoints_.write_seconds.Observe(report.seconds);
+  checkpoints_.bytes = report.bytes;
+  checkpoints_.epoch = report.cut;
+  checkpoints_.unix_millis = clock_.UnixMillis();
+}
+
 void JobServiceImpl::Empty(Incarnation incarnation) {
   incarnation_ = std::max(incarnation, Incarnation(last_incarnation_.value() + 1));
   last_incarnation_ = incarnation_;
+  counters_.leases_voided += coordinator_.leases().size();
   coordinator_.Reset();
+  {
+    const std::lock_guard cuts_lock(cuts_mutex_);
+    checkpoints_.epoch = 0;
+    checkpoints_.unix_millis = clock_.UnixMillis();
+  }
   layout_ = nullptr;
   plan_.reset();
   ledger_.reset();
@@ -181,6 +207,10 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
   options_.uid = checkpoint.uid;
   last_cut_ = cut;
   restored_cut_ = cut;
+  {
+    const std::lock_guard cuts_lock(cuts_mutex_);
+    checkpoints_.epoch = cut;
+  }
   OpenRound();
   epoch_started_ = clock_.Now();
   events_.Add("Restored", "continuing after epoch " + std::to_string(cut));

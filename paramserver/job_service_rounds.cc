@@ -28,6 +28,7 @@ Status JobServiceImpl::CommitRound() {
     return Internal("no memory for the next parameters");
   }
   store_->Publish(std::move(next));
+  ++counters_.rounds;
   OpenRound();
   CloseEpochsAndCheckpoint();
   changed_.notify_all();
@@ -64,8 +65,13 @@ void JobServiceImpl::AfterUpdate(const UpdateHeader& header) {
       coordinator_.CountExamples(held->worker, header.examples);
     }
     coordinator_.Renew(header.lease, clock_.Now());
-    coordinator_.Progressed(header.lease, *ledger_);
+    DropFinishedLease(header.lease);
   }
+  counters_.examples[header.task.kind] += static_cast<std::uint64_t>(header.examples);
+  // Asynchronous: this update is in the version already.
+  const std::int64_t behind =
+      store_->version().value() - header.base.value() - (plan_->synchronous() ? 0 : 1);
+  counters_.staleness.Observe(static_cast<double>(std::max<std::int64_t>(behind, 0)));
   throughput_.Add(clock_.Now(), ledger_->ExamplesApplied());
   // Synchronous epochs end with the commit of their last round.
   if (!plan_->synchronous()) CloseEpochsAndCheckpoint();

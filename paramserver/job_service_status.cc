@@ -13,6 +13,65 @@ json JobServiceImpl::HistoryJson() const {
   return ledger_ ? HistoryLists(ledger_->history()) : json::object();
 }
 
+std::string_view JobServiceImpl::StateWord() const {
+  if (failed_) return "Failed";
+  if (finalized()) return "Succeeded";
+  if (!ReadyLocked() || !store_ || !store_->initialised()) return "Initializing";
+  return ledger_->AllDone() ? "Finalizing" : "Running";
+}
+
+double JobServiceImpl::Progress() const {
+  const std::int64_t per_epoch =
+      plan_->task == TaskKind::kTrain ? plan_->training_rows : plan_->examples;
+  const std::int64_t total = per_epoch * std::max<std::int64_t>(plan_->epochs, 1);
+  return static_cast<double>(ledger_->ExamplesApplied()) / static_cast<double>(total);
+}
+
+JobSample JobServiceImpl::Sample() const {
+  const auto values = [](const MetricSums& sums, const std::string& prefix, auto& out) {
+    for (const auto& [name, state] : sums) {
+      if (const Result<double> value = MetricValue(state); value.ok()) out[prefix + name] = *value;
+    }
+  };
+  const std::lock_guard lock(mutex_);
+  JobSample sample;
+  sample.state = StateWord();
+  sample.counters = counters_;
+  sample.incarnation = incarnation_.value();
+  sample.epochs = spec_.task == TaskKind::kTrain ? spec_.fit.epochs : 0;
+  if (writer_) {
+    const std::lock_guard cuts_lock(cuts_mutex_);
+    sample.checkpoints = checkpoints_;
+  }
+  const Clock::TimePoint now = clock_.Now();
+  for (const auto& [name, worker] : coordinator_.workers()) {
+    if (!worker.live) {
+      ++sample.lost_workers;
+      continue;
+    }
+    JobSample::Worker& entry = sample.workers.emplace_back();
+    entry.name = name;
+    entry.examples = worker.examples;
+    entry.silent_seconds = std::chrono::duration<double>(now - worker.last_seen).count();
+    for (const auto& [id, held] : coordinator_.leases()) entry.busy |= held.worker == name;
+  }
+  sample.leases = static_cast<std::int64_t>(coordinator_.leases().size());
+  if (!store_ || !store_->initialised()) return sample;
+  sample.version = store_->version().value();
+  sample.parameters = store_->range().size();
+  sample.epoch = ledger_->ClosedEpochs();
+  sample.progress = Progress();
+  sample.examples_per_second = throughput_.ExamplesPerSecond();
+  values(ledger_->Running(ledger_->OpenEpoch()).training, "", sample.running_metrics);
+  if (!ledger_->history().empty()) {
+    const EpochSummary& last = ledger_->history().back();
+    values(last.training, "", sample.epoch_metrics);
+    values(last.validation, "val_", sample.epoch_metrics);
+    sample.last_epoch_seconds = last.seconds;
+  }
+  return sample;
+}
+
 json JobServiceImpl::StatusJson() const {
   const std::lock_guard lock(mutex_);
   json out;
@@ -25,11 +84,7 @@ json JobServiceImpl::StatusJson() const {
   out["server"] = options_.server_index;
   out["servers"] = spec_.parameter_servers.replicas;
   const bool initialised = store_ && store_->initialised();
-  out["state"] = failed_                          ? "Failed"
-                 : finalized()                    ? "Succeeded"
-                 : !ReadyLocked() || !initialised ? "Initializing"
-                 : ledger_->AllDone()             ? "Finalizing"
-                                                  : "Running";
+  out["state"] = StateWord();
   out["reason"] = failure_reason_;
   out["message"] = failure_message_;
   out["version"] = initialised ? store_->version().value() : 0;
@@ -52,7 +107,7 @@ json JobServiceImpl::StatusJson() const {
     out["epoch"] = ledger_->ClosedEpochs();
     out["examples"] = plan_->task == TaskKind::kTrain ? running.examples : applied;
     out["examplesPerEpoch"] = per_epoch;
-    out["progress"] = static_cast<double>(applied) / static_cast<double>(total);
+    out["progress"] = Progress();
     const double rate = throughput_.ExamplesPerSecond();
     if (rate > 0) out["secondsRemaining"] = static_cast<double>(total - applied) / rate;
     out["metrics"] = MetricValues(running.training);

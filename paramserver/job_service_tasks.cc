@@ -2,14 +2,24 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/log.h"
 #include "paramserver/job_service_impl.h"
 
 namespace elephas {
 
 using std::chrono::milliseconds;
 
+void JobServiceImpl::DropFinishedLease(LeaseId lease) {
+  if (coordinator_.Progressed(lease, *ledger_)) ++counters_.leases_finished;
+}
+
 void JobServiceImpl::ExpireLeases() {
   for (const Coordinator::Lost& lost : coordinator_.Expire(clock_.Now())) {
+    ++counters_.leases_expired;
+    LogWarning("lease expired", {{"worker", lost.held.worker},
+                                 {"task", Word(lost.held.task.kind)},
+                                 {"epoch", lost.held.task.epoch.value()},
+                                 {"partition", lost.held.task.partition.value()}});
     events_.Add("LeaseExpired", "the lease of " + lost.held.worker + " on " +
                                     ToString(lost.held.task) + " expired; another worker goes on");
   }
@@ -34,6 +44,7 @@ Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incar
       std::optional<Lease> lease =
           coordinator_.Acquire(worker, clock_.Now(), prefetch, *plan_, *ledger_);
       if (lease) {
+        ++counters_.leases_granted;
         lease->incarnation = incarnation_;
         const bool exact = plan_->synchronous() || lease->task.kind != WorkKind::kTrain;
         if (exact) lease->version = store_->version();
@@ -64,7 +75,7 @@ Result<UpdateOutcome> JobServiceImpl::FinishTask(LeaseId lease, Incarnation inca
   if (task.kind == WorkKind::kTrain) return Invalid("a train task is finished by its updates");
   if (!plan_->Contains(task)) return Invalid("the job has no " + ToString(task));
   if (ledger_->Done(task)) {
-    coordinator_.Progressed(lease, *ledger_);
+    DropFinishedLease(lease);
     return UpdateOutcome::kDuplicate;
   }
   if (task.kind == WorkKind::kFinalize && !ledger_->AllDone()) {
@@ -80,10 +91,12 @@ Result<UpdateOutcome> JobServiceImpl::FinishTask(LeaseId lease, Incarnation inca
     coordinator_.CountExamples(held->worker, examples);
   }
   coordinator_.Renew(lease, clock_.Now());
-  coordinator_.Progressed(lease, *ledger_);
+  DropFinishedLease(lease);
+  counters_.examples[task.kind] += static_cast<std::uint64_t>(examples);
   throughput_.Add(clock_.Now(), ledger_->ExamplesApplied());
   if (task.kind == WorkKind::kFinalize) {
     outputs_ = outputs;
+    LogInfo("job succeeded");
     events_.Add("Succeeded", "the outputs are written");
   }
   CloseEpochsAndCheckpoint();

@@ -121,7 +121,7 @@ Result<UpdateReply> JobServiceImpl::ApplyUpdate(const UpdateHeader& header,
     ELEPHAS_ASSIGN_OR_RETURN(const UpdateOutcome outcome, Judge(header));
     if (outcome == UpdateOutcome::kDuplicate) {
       coordinator_.Renew(header.lease, clock_.Now());
-      coordinator_.Progressed(header.lease, *ledger_);
+      DropFinishedLease(header.lease);
       return UpdateReply{outcome, store_->version()};
     }
     hogwild = plan_->mode == Mode::kHogwild;

@@ -77,6 +77,28 @@ Result<std::unique_ptr<JobService>> CreateService(const JobSpec& spec, const Ser
   return JobService::Create(spec, std::move(options), clock);
 }
 
+// Serves what needs no token on a port of its own, so that a network policy can open it to a
+// monitor without opening the job's. No server when there is no such port.
+Result<std::unique_ptr<HttpServer>> ServeMetrics(const ServerFlags& flags, RestHandler& handler) {
+  if (!flags.metrics_port) return std::unique_ptr<HttpServer>();
+  HttpServer::Options options;
+  options.address = flags.metrics_address;
+  options.port = *flags.metrics_port;
+  options.max_connections = 16;
+  auto server = HttpServer::Start(options, [&handler](HttpRequest& request) {
+    const std::string_view path = request.path();
+    if (path == "/metrics" || path == "/healthz" || path == "/readyz") {
+      return handler.Handle(request);
+    }
+    HttpReply reply;
+    reply.status = 404;
+    reply.body = R"({"error":"not_found","message":"there is no such path"})";
+    return reply;
+  });
+  if (server.ok()) LogInfo("serving metrics", {{"port", (*server)->port()}});
+  return server;
+}
+
 // Without --url: where a worker on this machine reaches the server.
 std::string OwnUrl(const ServerFlags& flags, std::uint16_t port) {
   if (!flags.url.empty()) return flags.url;
@@ -140,6 +162,9 @@ int Serve(const ServerFlags& flags) {
       HttpServer::Start(http, [&handler](HttpRequest& request) { return handler.Handle(request); });
   if (!server.ok()) return Complain(server.status());
 
+  auto metrics = ServeMetrics(flags, handler);
+  if (!metrics.ok()) return Complain(metrics.status());
+
   const std::uint16_t port = (*server)->port();
   const std::string url = OwnUrl(flags, port);
   (*service)->SetOwnUrl(url);
@@ -162,6 +187,7 @@ int Serve(const ServerFlags& flags) {
   AwaitEnd(ends);
   (*service)->Shutdown();  // first: it wakes the requests that wait, so that they can be answered
   if (peer) peer->Stop();
+  if (*metrics) (*metrics)->Stop(kGrace);
   (*server)->Stop(kGrace);
   return 0;
 }

@@ -184,11 +184,12 @@ RestHandler::RestHandler(JobService& service, RestOptions options)
 RestHandler::~RestHandler() = default;
 
 HttpReply RestHandler::Handle(HttpRequest& request) {
+  const auto start = std::chrono::steady_clock::now();
   impl_->metrics.Begin();
   std::string_view route;
   HttpReply reply = impl_->Answer(request, route);
   impl_->metrics.Count(request.method(), route, reply.status, request.content_length(),
-                       ReplyBytes(reply));
+                       ReplyBytes(reply), std::chrono::steady_clock::now() - start);
   return reply;
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "paramserver/rest_test_support.h"
+#include "paramserver/status_page.h"
 
 namespace elephas {
 namespace {
@@ -16,6 +17,18 @@ TEST_F(RestHandlerTest, ProbesAndMetricsNeedNoToken) {
   for (const char* path : {"/healthz", "/readyz", "/metrics"}) {
     EXPECT_EQ(Send({.target = path, .authorization = ""}).status, 200) << path;
   }
+}
+
+TEST_F(RestHandlerTest, ThePageIsPublicAndHoldsNothingOfTheJob) {
+  const HttpReply reply = Send({.target = "/", .authorization = ""});
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.content_type, "text/html; charset=utf-8");
+  EXPECT_TRUE(reply.body.starts_with("<!DOCTYPE html>"));
+  EXPECT_TRUE(reply.body == kStatusPage) << "the page is the same for every job";
+  EXPECT_THAT(service_.calls, IsEmpty());
+  const std::string policy = Header(reply, "Content-Security-Policy");
+  EXPECT_THAT(policy, HasSubstr("default-src 'none'; style-src 'sha256-"));
+  EXPECT_THAT(policy, testing::Not(HasSubstr("unsafe")));
 }
 
 TEST_F(RestHandlerTest, EverythingUnderV1NeedsTheToken) {
@@ -40,7 +53,7 @@ TEST_F(RestHandlerTest, AnEmptyTokenOpensNothing) {
 TEST_F(RestHandlerTest, UnknownPathsAndMethodsAreNamed) {
   EXPECT_EQ(Body(Send({.target = "/v1/nothing"}), 404)["error"], "not_found");
   EXPECT_EQ(Send({.target = "/v1/status/"}).status, 404);
-  EXPECT_EQ(Send({.target = "/"}).status, 404);
+  EXPECT_EQ(Send({.target = "/index.html"}).status, 404);
   const HttpReply reply = Send({.method = "DELETE", .target = "/v1/parameters"});
   EXPECT_EQ(reply.status, 405);
   EXPECT_EQ(Header(reply, "Allow"), "GET, HEAD, PUT");
@@ -251,10 +264,12 @@ TEST_F(RestHandlerTest, MetricsCountRequestsByRoute) {
   const HttpReply reply = Send({.target = "/metrics"});
   EXPECT_THAT(reply.content_type, HasSubstr("text/plain; version=0.0.4"));
   for (const char* line :
-       {R"(elephas_http_requests_total{code="200",method="GET",route="/v1/status"} 1)",
-        R"(elephas_http_requests_total{code="404",method="GET",route="unknown"} 1)",
-        R"(route="/v1/workers/{worker}"} 1)", "elephas_ready 1",
-        "elephas_http_requests_in_flight 1", "elephas_incarnation 3", "elephas_version 7"}) {
+       {R"(http_requests_total{job="digits",role="paramserver",server="0",method="GET",)"
+        R"(route="/v1/status",code="200"} 1)",
+        R"(method="GET",route="unknown",code="404"} 1)", R"(route="/v1/workers/{worker}",code=)",
+        R"(elephas_paramserver_ready{job="digits",role="paramserver",server="0"} 1)",
+        R"(http_requests_in_flight{job="digits",role="paramserver",server="0"} 1)",
+        R"(elephas_paramserver_version{job="digits",role="paramserver",server="0"} 7)"}) {
     EXPECT_THAT(reply.body, HasSubstr(line));
   }
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "paramserver/rest_metrics.h"
 #include "paramserver/rest_route.h"
 #include "paramserver/rest_snapshot.h"
 #include "paramserver/rest_tensors.h"
@@ -98,12 +99,14 @@ Result<HttpReply> PostUpdate(Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const UpdateOutcome expected, service.AdmitUpdate(header));
   if (expected == UpdateOutcome::kDuplicate) {
     ELEPHAS_ASSIGN_OR_RETURN(const UpdateReply repeated, Repeated(service, header, request));
+    context.metrics.CountUpdate(/*applied=*/false);
     return Reply(service, header, repeated, wish);
   }
   ELEPHAS_RETURN_IF_ERROR(body.ReadData(request, service));
   ELEPHAS_ASSIGN_OR_RETURN(
       const UpdateReply update,
       service.ApplyUpdate(header, body.Take("delta").front(), body.Take("slots")));
+  context.metrics.CountUpdate(update.outcome == UpdateOutcome::kApplied);
   return Reply(service, header, update, wish);
 }
 

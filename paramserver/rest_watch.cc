@@ -3,11 +3,25 @@
 
 #include "paramserver/rest_metrics.h"
 #include "paramserver/rest_route.h"
+#include "paramserver/server_metrics.h"
+#include "paramserver/status_page.h"
 
 namespace elephas::rest {
 namespace {
 
 Result<HttpReply> Health(Context&, Call&) { return JsonReply({{"status", "ok"}}); }
+
+// Public: it holds nothing of the job; what it shows it asks for with the job's token.
+Result<HttpReply> Page(Context&, Call&) {
+  HttpReply reply;
+  reply.content_type = "text/html; charset=utf-8";
+  reply.headers = {{"Content-Security-Policy", std::string(kStatusPagePolicy)},
+                   {"X-Content-Type-Options", "nosniff"},
+                   {"Referrer-Policy", "no-referrer"},
+                   {"Cache-Control", "no-cache"}};
+  reply.body = kStatusPage;
+  return reply;
+}
 
 Result<HttpReply> Ready(Context& context, Call&) {
   if (!context.service.Ready()) return Unavailable("the parameter servers do not agree yet");
@@ -16,8 +30,11 @@ Result<HttpReply> Ready(Context& context, Call&) {
 
 Result<HttpReply> Metrics(Context& context, Call&) {
   HttpReply reply;
-  reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  reply.body = context.metrics.Text(context.service.Ready(), context.service.StatusJson());
+  reply.content_type = kMetricsContentType;
+  const ServerIdentity server{context.service.spec(), context.options.uid,
+                              context.options.server_index};
+  reply.body = ServerMetricsText(server, context.service.Ready(), context.service.Sample(),
+                                 context.metrics.Read());
   return reply;
 }
 
@@ -33,8 +50,11 @@ Result<HttpReply> GetHistory(Context& context, Call&) {
 
 std::span<const Route> WatchRoutes() {
   static const std::array kRoutes{
-      Route{"GET", "/healthz", Health},        Route{"GET", "/readyz", Ready},
-      Route{"GET", "/metrics", Metrics},       Route{"GET", "/v1/status", GetStatus},
+      Route{"GET", "/", Page},
+      Route{"GET", "/healthz", Health},
+      Route{"GET", "/readyz", Ready},
+      Route{"GET", "/metrics", Metrics},
+      Route{"GET", "/v1/status", GetStatus},
       Route{"GET", "/v1/history", GetHistory},
   };
   return kRoutes;

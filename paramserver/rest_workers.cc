@@ -75,7 +75,6 @@ Result<HttpReply> Fail(Context& context, Call& call) {
   ELEPHAS_RETURN_IF_ERROR(CheckName(worker));
   ELEPHAS_RETURN_IF_ERROR(CheckReason(reason));
   ELEPHAS_RETURN_IF_ERROR(context.service.Fail(worker, reason, message));
-  LogError("job failed", {{"worker", worker}, {"reason", reason}, {"message", message}});
   return NoContent();
 }
 

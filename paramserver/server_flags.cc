@@ -30,6 +30,12 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
       ->capture_default_str()
       ->envname("ELEPHAS_PORT");
   app.add_option("--port-file", flags.port_file, "file to write the port into, once listening");
+  app.add_option("--metrics-port", flags.metrics_port,
+                 "one more port, for /metrics, /healthz and /readyz alone; 0: any free one")
+      ->envname("ELEPHAS_METRICS_PORT");
+  app.add_option("--metrics-address", flags.metrics_address, "address of --metrics-port")
+      ->capture_default_str()
+      ->envname("ELEPHAS_METRICS_ADDRESS");
   app.add_option("--token-file", flags.token_file, "file that holds the job's bearer token")
       ->required()
       ->envname("ELEPHAS_TOKEN_FILE");

@@ -14,6 +14,8 @@ struct ServerFlags {
   std::string log_format, log_level;
   std::int64_t index = 0;
   std::uint16_t port = 0;
+  std::string metrics_address = "0.0.0.0";
+  std::optional<std::uint16_t> metrics_port;  // beside `port`; left out: only there
   std::chrono::milliseconds lease{15000};
   bool resume = false;
 };

@@ -1,6 +1,7 @@
 """elephas-paramserver as a program: its command line, its exit codes, its signals."""
 
 import json
+import re
 import signal
 import socket
 import threading
@@ -31,8 +32,9 @@ def test_it_stops_while_a_request_waits(start_server):
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    in_flight = "elephas_http_requests_in_flight 2"  # the one that waits, and the one that asks
-    wait_until(lambda: in_flight in server.get("/metrics").text, what="the request to wait")
+    # The one that waits, and the one that asks.
+    in_flight = re.compile(r"^elephas_paramserver_http_requests_in_flight\{[^}]*\} 2$", re.MULTILINE)
+    wait_until(lambda: in_flight.search(server.get("/metrics").text), what="the request to wait")
     idle = socket.create_connection(("127.0.0.1", server.port))
     server.process.signal(signal.SIGINT)
     assert server.process.wait(20) == 0
