@@ -120,6 +120,7 @@ int RunJob(const Options& options) {
   local.run_folder = options.run_folder;
   local.resume = options.resume;
   local.lease_seconds = options.lease_seconds;
+  local.metrics_port = options.metrics_port;
   local.resume_hint = ResumeHint(options);
   const auto reporter = MakeReporter(HowToReport(options), std::cout, std::cerr);
   const auto exit_code = RunLocally(*manifest, local, *reporter);

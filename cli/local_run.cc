@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "cli/child_process.h"
 #include "cli/run_folder.h"
@@ -47,14 +48,12 @@ Result<std::string> FindProgram(const std::string& name) {
                   "; elephas expects it in its own folder");
 }
 
-// Says so before anything starts when a port that the manifest names is taken.
-Status CheckPorts(const JobSpec& spec) {
-  if (!spec.parameter_servers.port) return OkStatus();
-  for (std::int64_t i = 0; i < spec.parameter_servers.replicas; ++i) {
-    const std::int64_t port = *spec.parameter_servers.port + i;
+// `count` ports of this machine from `first` on can be listened on. Errors begin with `what`.
+Status CheckPorts(const std::string& what, std::int64_t first, std::int64_t count) {
+  for (std::int64_t port = first; port < first + count; ++port) {
     if (port > 65535) {
-      return Invalid("spec.parameterServers.port: server " + std::to_string(i) +
-                     " would need port " + std::to_string(port) + ", but ports end at 65535");
+      return Invalid(what + ": port " + std::to_string(port) +
+                     " would be needed, but ports end at 65535");
     }
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return Internal(std::string("socket: ") + std::strerror(errno));
@@ -69,11 +68,22 @@ Status CheckPorts(const JobSpec& spec) {
     const std::string reason = std::strerror(errno);
     close(fd);
     if (taken) {
-      return Unavailable("spec.parameterServers.port: port " + std::to_string(port) +
+      return Unavailable(what + ": port " + std::to_string(port) +
                          " of 127.0.0.1 cannot be used: " + reason);
     }
   }
   return OkStatus();
+}
+
+// Says so before anything starts when a port that was named is taken.
+Status CheckPorts(const JobSpec& spec, const std::optional<std::uint16_t>& metrics_port) {
+  const std::int64_t servers = spec.parameter_servers.replicas;
+  if (spec.parameter_servers.port) {
+    ELEPHAS_RETURN_IF_ERROR(
+        CheckPorts("spec.parameterServers.port", *spec.parameter_servers.port, servers));
+  }
+  if (!metrics_port) return OkStatus();
+  return CheckPorts("--metrics-port", *metrics_port, servers + spec.workers.replicas);
 }
 
 // From here on these signals only arrive at the descriptor.
@@ -193,9 +203,29 @@ class LocalRun {
       if (i == 0) {
         watcher_ = std::make_unique<StatusWatcher>(
             StatusWatcher::Options{.url = Url(0), .token = folder_.token()});
+        TellAddresses();
       }
       Apply(supervision_.ServerReady(i, Now()));
     }
+  }
+
+  void TellAddresses() {
+    if (std::exchange(addresses_told_, true)) return;
+    RunAddresses addresses;
+    addresses.page = Url(0) + "/#token=" + folder_.token();
+    const std::int64_t processes = spec_.parameter_servers.replicas + spec_.workers.replicas;
+    for (std::int64_t i = 0; options_.metrics_port && i < processes; ++i) {
+      addresses.metrics.push_back("127.0.0.1:" + std::to_string(*options_.metrics_port + i));
+    }
+    reporter_.Serving(addresses);
+  }
+
+  // Appends the flags for the metrics of the run's process number `index`, servers first.
+  void AddMetricsFlags(Command& command, std::int64_t index) const {
+    if (!options_.metrics_port) return;
+    command.arguments.insert(command.arguments.end(),
+                             {"--metrics-address", "127.0.0.1", "--metrics-port",
+                              std::to_string(*options_.metrics_port + index)});
   }
 
   void ReadStatus() {
@@ -285,6 +315,7 @@ class LocalRun {
                                {"--lease-seconds", std::to_string(*options_.lease_seconds)});
     }
     if (options_.resume) command.arguments.emplace_back("--resume");
+    AddMetricsFlags(command, index);
     return command;
   }
 
@@ -293,6 +324,7 @@ class LocalRun {
     command.arguments = {worker_program_, "--server",        Url(0),
                          "--name",        ToString(process), "--base",
                          options_.base,   "--token-file",    folder_.TokenFile()};
+    AddMetricsFlags(command, spec_.parameter_servers.replicas + process.index);
     // More spinning threads than idle cores make LibTorch many times slower.
     command.environment = {"OMP_NUM_THREADS=" + std::to_string(spec_.workers.threads),
                            "OMP_WAIT_POLICY=passive"};
@@ -330,6 +362,7 @@ class LocalRun {
   std::map<int, std::uint16_t> ports_;
   std::vector<ProcessId> failed_starts_;
   std::unique_ptr<StatusWatcher> watcher_;
+  bool addresses_told_ = false;
   json status_;  // the newest; null before the first
 };
 
@@ -339,7 +372,7 @@ Result<int> RunLocally(const ParsedManifest& manifest, const LocalRunOptions& op
                        Reporter& reporter) {
   ELEPHAS_ASSIGN_OR_RETURN(std::string server, FindProgram("elephas-paramserver"));
   ELEPHAS_ASSIGN_OR_RETURN(std::string worker, FindProgram("elephas-worker"));
-  ELEPHAS_RETURN_IF_ERROR(CheckPorts(manifest.spec));
+  ELEPHAS_RETURN_IF_ERROR(CheckPorts(manifest.spec, options.metrics_port));
   ELEPHAS_ASSIGN_OR_RETURN(std::string uid, NewUid());
   signal(SIGPIPE, SIG_IGN);
   // Before the folder is there, so that no signal leaves it behind.

@@ -1,6 +1,7 @@
 // `elephas run`: a job as processes of this machine.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -15,7 +16,9 @@ struct LocalRunOptions {
   std::string run_folder;               // empty: a temporary one
   bool resume = false;                  // go on from the newest checkpoint of any run
   std::optional<double> lease_seconds;  // left out: the server's own default
-  std::string resume_hint;              // see RunEnd
+  // Server i serves metrics on this port + i, workers on those that follow; left out: not served.
+  std::optional<std::uint16_t> metrics_port;
+  std::string resume_hint;  // see RunEnd
 };
 
 // Runs the job to its end and reports it. Returns the exit code. Takes over SIGINT, SIGTERM, SIGHUP

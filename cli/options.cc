@@ -79,6 +79,11 @@ std::variant<Options, int> ParseCommandLine(int argc, const char* const* argv, s
                 "Goes on from the newest checkpoint under spec.checkpoint.uri");
   run->add_option("--run-dir", options.run_folder, "Keeps logs and job document in this folder")
       ->type_name("DIR");
+  run->add_option("--metrics-port", options.metrics_port,
+                  "Serves metrics for Prometheus: server 0 on this port, further servers and then\n"
+                  "workers on the ports after it")
+      ->check(CLI::Range(1, 65535))
+      ->type_name("PORT");
   CLI::Option* lease = run->add_option("--lease-seconds", lease_seconds)
                            ->check(CLI::Range(0.05, 86400.0))
                            ->group("");  // for tests: not in the help

@@ -19,6 +19,7 @@ struct Options {
   bool json = false, quiet = false, resume = false;
   std::string run_folder;
   std::optional<double> lease_seconds;
+  std::optional<std::uint16_t> metrics_port;
 };
 
 // The options, or the exit code of a command line that is answered already: help, the version, or a

@@ -55,6 +55,13 @@ class TextReporter final : public Reporter {
          Several(info.workers, "worker"));
   }
 
+  void Serving(const RunAddresses& addresses) override {
+    if (options_.style == ReportStyle::kTerminal) Line("  watch: " + addresses.page);
+    std::string metrics;
+    for (const std::string& address : addresses.metrics) metrics += " " + address;
+    if (!metrics.empty()) Line("  metrics:" + metrics);
+  }
+
   void Progress(const json& status) override {
     for (const FinishedEpoch& epoch : epochs_.Take(status)) Line(EpochLine(epoch));
     const bool over = StateOf(status) == "Succeeded" || StateOf(status) == "Failed";
@@ -124,6 +131,10 @@ class JsonReporter final : public Reporter {
                       {"parameterServers", info.servers},
                       {"workers", info.workers},
                       {"runDir", info.folder}});
+  }
+
+  void Serving(const RunAddresses& addresses) override {
+    Event("serving", {{"page", addresses.page}, {"metrics", addresses.metrics}});
   }
 
   void Progress(const json& status) override {

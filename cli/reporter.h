@@ -19,6 +19,13 @@ struct RunInfo {
   std::string folder;  // logs are in it
 };
 
+// Where a run can be watched.
+struct RunAddresses {
+  std::string page;  // with the job's token behind '#'
+  std::vector<std::string>
+      metrics;  // for Prometheus, "host:port", servers first; empty: not served
+};
+
 struct RunEnd {
   Outcome outcome = {};
   nlohmann::json status = {};  // the last one; null when there was none
@@ -34,6 +41,9 @@ class Reporter {
  public:
   virtual ~Reporter() = default;
   virtual void Started(const RunInfo& info) = 0;
+  // Once, when server 0 listens. The page's link holds the token of this run: a terminal and a
+  // program get it, a log file does not.
+  virtual void Serving(const RunAddresses& addresses) = 0;
   virtual void Progress(const nlohmann::json& status) = 0;
   virtual void Restarting(const TellRestart& restart) = 0;
   virtual void Stopping(int signal) = 0;

@@ -30,6 +30,7 @@ class ReporterTest : public ::testing::Test {
   void Run(ReportStyle style, RunEnd end) {
     const auto reporter = MakeReporter({style, false, [] { return std::size_t{80}; }}, out_, err_);
     reporter->Started({"digits", "u-1", "train", "synchronous", "batch", 1, 2, "/tmp/run"});
+    reporter->Serving({"http://127.0.0.1:4000/#token=abc", {"127.0.0.1:9400", "127.0.0.1:9401"}});
     reporter->Progress(Status(0));
     reporter->Progress(Status(1));
     reporter->Restarting(kRestart);
@@ -53,6 +54,7 @@ TEST_F(ReporterTest, PlainLinesTellTheRun) {
   Run(ReportStyle::kPlain, Success());
   EXPECT_EQ(out_.str(),
             "digits: train, synchronous, frequency batch; 1 parameter server, 2 workers\n"
+            "  metrics: 127.0.0.1:9400 127.0.0.1:9401\n"
             "Epoch 1/2  0 examples in 0.0 s  loss 0.5000\n"
             "worker-1 was killed by signal 9 (SIGKILL); starting it again (1 of 6)\n"
             "Epoch 2/2  0 examples in 0.0 s  loss 0.5000\n"
@@ -94,6 +96,14 @@ TEST_F(ReporterTest, TheLiveLineIsErasedBeforeOtherLines) {
   EXPECT_THAT(out_.str(), HasSubstr("\r\x1b[Kworker-1 was killed"));
 }
 
+TEST_F(ReporterTest, ATerminalGetsTheLinkToThePageALogDoesNot) {
+  Run(ReportStyle::kTerminal, Success());
+  EXPECT_THAT(out_.str(), HasSubstr("  watch: http://127.0.0.1:4000/#token=abc\n"));
+  out_.str("");
+  Run(ReportStyle::kPlain, Success());
+  EXPECT_THAT(out_.str(), Not(HasSubstr("token")));
+}
+
 TEST_F(ReporterTest, PlainLinesHaveNoControlCharacters) {
   Run(ReportStyle::kPlain, Success());
   EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
@@ -122,6 +132,9 @@ TEST_F(ReporterTest, JsonIsOneEventPerLine) {
                                   {"parameterServers", 1},
                                   {"workers", 2},
                                   {"runDir", "/tmp/run"}}),
+                          common({{"event", "serving"},
+                                  {"page", "http://127.0.0.1:4000/#token=abc"},
+                                  {"metrics", {"127.0.0.1:9400", "127.0.0.1:9401"}}}),
                           common({{"event", "epoch"},
                                   {"epoch", 1},
                                   {"epochs", 2},

@@ -194,8 +194,8 @@ def test_json_is_all_there_is_on_standard_output(job):
     job.epochs(2, state="Succeeded", outputs=["/o/history.json"])
     assert run.wait() == 0, run.output
     events = [json.loads(line) for line in run.stdout.splitlines()]
-    assert [event["event"] for event in events] == ["started", "restarted", "epoch", "epoch", "finished"]
-    assert events[1]["process"] == "worker-0"
+    assert [event["event"] for event in events] == ["started", "serving", "restarted", "epoch", "epoch", "finished"]
+    assert events[2]["process"] == "worker-0"
     assert events[-1]["metrics"] == {"loss": 0.5}
     assert events[-1]["history"]["examples"] == [100, 100]
     assert events[-1]["outputs"] == ["/o/history.json"]
