@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What `make bench` runs once everything is built: the data plane beside iperf3, training beside LibTorch alone.
-# Takes about two minutes; figures are for this machine and this moment, ratios are what to compare.
+# What `make bench` runs once everything is built: the data plane beside iperf3, training beside LibTorch alone,
+# training watched by a scraper beside training that is not.
+# Takes about three minutes; figures are for this machine and this moment, ratios are what to compare.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -10,3 +11,5 @@ export OMP_WAIT_POLICY=passive
 "$python" bench/dataplane.py build/bin build/bench-bin/bench-dataplane
 echo
 "$python" bench/training.py build/bin build/bench-bin/bench-bare-loop
+echo
+"$python" bench/scrape.py build/bin

@@ -2,7 +2,7 @@
 # Installs what building and testing need and this machine lacks, on Debian 12:
 #   1. Debian packages, by apt (as root or by sudo);
 #   2. LibTorch, out of the torch wheel, and
-#   3. a Python environment for the tests, both in ${ELEPHAS_DEPS_DIR:-~/.cache/elephas}.
+#   3. a Python environment for the tests, and Prometheus for them, all in ${ELEPHAS_DEPS_DIR:-~/.cache/elephas}.
 # Where everything is there already it does nothing and takes a few hundredths of a second. Addresses of
 # mirrors come from the machine's own apt and pip configuration.
 #
@@ -29,6 +29,8 @@ packages=(
   libhdf5-dev libzip-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
+# A browser without a screen, for the page of the parameter server.
+browser_packages=(chromium chromium-driver fonts-dejavu-core)
 bench_packages=(iperf3)
 cluster_packages=(
   containerd runc containernetworking-plugins nftables conntrack iproute2 util-linux openssl buildah debootstrap
@@ -82,6 +84,27 @@ install_packages() {
       die "apt-get could not install: ${missing[*]}"
     }
   fi
+}
+
+# --- Prometheus ---------------------------------------------------------------------------------------
+
+prometheus="$deps/prometheus"
+
+# The programs out of Debian's package, unpacked and not installed: an installed one would run as a service.
+make_prometheus() {
+  [[ -x "$prometheus/usr/bin/prometheus" && -x "$prometheus/usr/bin/promtool" ]] && return
+  [[ "${ELEPHAS_SKIP_APT:-0}" == 1 ]] && return
+  say "fetching Prometheus for the tests (20 MB, once)"
+  local aside="$prometheus.new.$$"
+  mkdir -p "$aside/package"
+  (cd "$aside/package" && apt-get download -q prometheus) >"$deps/apt.log" 2>&1 </dev/null || {
+    tail -n 20 "$deps/apt.log" >&2
+    rm -rf "$aside"
+    die "apt-get could not fetch the package prometheus (as root: apt-get update)"
+  }
+  dpkg-deb -x "$aside"/package/prometheus_*.deb "$aside"
+  rm -rf "$aside/package" "$prometheus"
+  mv "$aside" "$prometheus"
 }
 
 # --- Python environment -------------------------------------------------------------------------------
@@ -296,7 +319,7 @@ the module proxy gave none"
 
 main() {
   local wanted=("${packages[@]}")
-  local python=make_venv torch=make_libtorch cluster_programs=:
+  local python=make_venv torch=make_libtorch cluster_programs=: prometheus_programs=:
   while (($#)); do
     case "$1" in
       --tools) wanted+=("${tool_packages[@]}") ;;
@@ -315,13 +338,17 @@ main() {
     esac
     shift
   done
-  [[ "$python" == make_venv ]] && wanted+=("${bench_packages[@]}")
+  if [[ "$python" == make_venv ]]; then
+    prometheus_programs=make_prometheus
+    wanted+=("${browser_packages[@]}" "${bench_packages[@]}")
+  fi
   [[ "$(uname -sm)" == "Linux x86_64" ]] || die "the pinned LibTorch is for Linux on x86_64 only"
   mkdir -p "$deps"
   exec 9>"$deps/lock"  # two checkouts may set up at the same time
   flock 9
   install_packages "${wanted[@]}"
   "$python"
+  "$prometheus_programs"
   "$torch"
   "$cluster_programs"
 }
