@@ -28,7 +28,8 @@ def start_job(bin_dir, folder):
     for name in ("job.yaml", "model.json", "digits.csv"):
         shutil.copy(SOURCE / "examples" / "digits" / name, folder)
     command = [bin_dir / "elephas", "run", folder / "job.yaml", "--json"]
-    for field in (f"fit.epochs={EPOCHS}", "fit.batchSize=2", "frequency=batch", "checkpoint.uri=ckpt"):
+    for field in (f"fit.epochs={EPOCHS}", "fit.batchSize=2", "frequency=batch", "checkpoint.uri=ckpt",
+                  "compile.optimizer.config.learning_rate=0.0004"):
         command += ["--set", "spec." + field]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
@@ -58,7 +59,7 @@ def main():
         try:
             port = next(line.split()[-1].rstrip(".") for line in driver.stdout if "started successfully" in line)
             browser = Browser(f"http://127.0.0.1:{port}", shutil.which("chromium"), folder)
-            browser.size(1180, 940, scale=1.5)
+            browser.size(1180, 880, scale=1.5)
             browser.colours("light")
             browser.open(page)
             wait_for_epoch(page)

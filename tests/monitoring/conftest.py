@@ -33,16 +33,32 @@ def prometheus_program():
     return find("prometheus")
 
 
-def _rest_fixtures():
-    """start_server() of tests/rest: a parameter server that a test itself works for."""
-    path = pathlib.Path(__file__).resolve().parents[1] / "rest" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("rest_conftest", path)
+def load(path):
+    """A conftest.py of another folder, as a module."""
+    spec = importlib.util.spec_from_file_location(f"conftest_of_{path.parent.name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-start_server = _rest_fixtures().start_server
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+Process = load(TESTS / "conftest.py").Process
+# A parameter server that a test itself works for.
+start_server = load(TESTS / "rest" / "conftest.py").start_server
+
+
+@pytest.fixture(scope="module")
+def module_processes(tmp_path_factory):
+    """start(name, program, *arguments, env=…) -> Process; for all tests of a file."""
+    started = []
+
+    def start(name, *arguments, **options):
+        started.append(Process(arguments, tmp_path_factory.mktemp("output"), name, **options))
+        return started[-1]
+
+    yield start
+    for process in reversed(started):
+        process.stop()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 
 import pytest
 import requests
@@ -18,6 +19,7 @@ import yaml
 
 import chart
 from support import wait_until
+from test_rules import write_rules
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 NAMESPACE = "ml"
@@ -54,25 +56,8 @@ def documented():
     return rows
 
 
-@pytest.fixture(scope="module")
-def module_processes(tmp_path_factory):
-    from conftest import Process
-
-    started = []
-
-    def start(name, *arguments, **options):
-        started.append(Process(arguments, tmp_path_factory.mktemp("output"), name, **options))
-        return started[-1]
-
-    yield start
-    for process in reversed(started):
-        process.stop()
-
-
 def free_ports(count):
     """The first of `count` ports in a row that nothing listens on."""
-    import socket
-
     for first in range(21000, 60000, 97):
         probes = []
         try:
@@ -113,9 +98,7 @@ def run(module_processes, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def prometheus(module_processes, run, tmp_path_factory):
-    from test_rules import write_rules
-
+def prometheus(module_processes, prometheus_program, run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prometheus")
     _, serving = run
     roles = ["paramserver", "worker", "worker"]
@@ -145,11 +128,9 @@ def prometheus(module_processes, run, tmp_path_factory):
         ],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration, sort_keys=False))
-    from conftest import find
-
     process = module_processes(
         "prometheus",
-        find("prometheus"),
+        prometheus_program,
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{free_ports(1)}",
@@ -194,10 +175,13 @@ def of_the_operator(expression):
 
 
 def test_every_target_answers(prometheus):
-    up = {labels["pod"]: (labels, value) for labels, value in prometheus.query(f'up{{namespace="{NAMESPACE}"}}')}
-    assert sorted(up) == ["digits-paramserver-0", "digits-worker-1", "digits-worker-2"]
-    for labels, value in up.values():
-        assert value == 1
+    def look():
+        up = prometheus.query(f'up{{namespace="{NAMESPACE}"}} == 1')
+        return up if len(up) == 3 else None
+
+    up = wait_until(look, what="all targets to be up")
+    assert {labels["pod"] for labels, _ in up} == {"digits-paramserver-0", "digits-worker-1", "digits-worker-2"}
+    for labels, _ in up:
         assert labels["job"] == "digits"
         assert labels["role"] in ("paramserver", "worker")
 
