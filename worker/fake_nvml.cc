@@ -2,6 +2,7 @@
 // third is lost.
 #include <cstdint>
 
+// NOLINTBEGIN(readability-identifier-naming): the names are those of the library
 extern "C" {
 
 int nvmlInit_v2() { return 0; }
@@ -38,3 +39,4 @@ int nvmlDeviceGetUtilizationRates(void* device, unsigned* gpu_memory) {
 }
 
 }  // extern "C"
+// NOLINTEND(readability-identifier-naming)

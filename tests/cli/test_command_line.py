@@ -107,6 +107,22 @@ def test_a_port_in_use_is_named(call, folder):
     assert not (folder / "out").exists()
 
 
+def test_a_metrics_port_that_cannot_be_is_named(call, folder):
+    fakes = {"ELEPHAS_BIN_DIR": str(FAKE_PROGRAMS)}
+    code, _, errors = call("run", "job.yaml", "--metrics-port", "70000", env=fakes)
+    assert code == 2 and "--metrics-port" in errors
+    code, out, errors = call("run", "job.yaml", "--metrics-port", "65535", env=fakes)
+    assert (code, out) == (1, "")
+    assert errors == "elephas: --metrics-port: port 65536 would be needed, but ports end at 65535\n"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, _, errors = call("run", "job.yaml", "--metrics-port", str(port), env=fakes)
+    assert code == 1
+    assert f"--metrics-port: port {port} of 127.0.0.1 cannot be used: Address already in use" in errors
+
+
 def test_programs_that_are_not_there_are_named(call, tmp_path):
     code, _, errors = call("run", "job.yaml", env={"ELEPHAS_BIN_DIR": str(tmp_path)})
     assert code == 1
