@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 
 import pytest
 import requests
@@ -286,6 +287,14 @@ def test_the_metrics_port_of_a_server_gives_metrics_alone(run):
     assert requests.get(url + "/healthz", timeout=10).ok
     for path in ("/v1/status", "/", "/v1/parameters"):
         assert requests.get(url + path, timeout=10).status_code == 404
+
+
+def test_promtool_has_nothing_to_complain_of(promtool, run):
+    _, serving = run
+    for address in serving["metrics"]:
+        text = requests.get(f"http://{address}/metrics", timeout=10).text
+        lint = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=60)
+        assert (lint.returncode, lint.stdout + lint.stderr) == (0, "")
 
 
 def test_the_number_of_series_is_bounded(prometheus):
