@@ -27,5 +27,7 @@ using Partition = NamedInt<struct PartitionTag>;      // from 0
 using Version = NamedInt<struct VersionTag>;          // updates or rounds applied, from 0
 using LeaseId = NamedInt<struct LeaseIdTag>;          // grows with every grant; 0 is "none"
 using Incarnation = NamedInt<struct IncarnationTag>;  // grows with every (re)start of a server
+using Generation =
+    NamedInt<struct GenerationTag>;  // changes with the set of workers in a group; 0: none
 
 }  // namespace elephas

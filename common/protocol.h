@@ -74,7 +74,14 @@ struct JoinReply {
 
 // Either a lease, or why there is none.
 struct LeaseReply {
-  enum class State : std::uint8_t { kLeased, kWait, kSucceeded, kFailed } state = State::kWait;
+  // kGroup: training goes on in the group; enter it (docs/design/nccl.md).
+  enum class State : std::uint8_t {
+    kLeased,
+    kWait,
+    kSucceeded,
+    kFailed,
+    kGroup
+  } state = State::kWait;
   std::optional<Lease> lease;
   std::string message;  // kFailed: the reason
 };

@@ -27,6 +27,7 @@ class FakeJobService final : public JobService {
   Status answer;  // an error here is every call's answer
   UpdateOutcome admits = UpdateOutcome::kApplied;
   LeaseReply lease_reply;
+  GroupPlace place;
   Incarnation incarnation{3};
   Version version{7};
   std::shared_ptr<const ModelLayout> layout;
@@ -150,6 +151,52 @@ class FakeJobService final : public JobService {
     calls.push_back("update " + ToString(header.task));
     Keep(*delta, slots);
     ++version;
+    return UpdateReply{UpdateOutcome::kApplied, version};
+  }
+  Status OfferCollective(const std::string& worker, const std::string& collective,
+                         const std::string& why_none) override {
+    calls.push_back("offer " + worker + " " + collective + " " + why_none);
+    return answer;
+  }
+  Result<GroupPlace> EnterGroup(const GroupQuestion& question,
+                                std::chrono::milliseconds wait) override {
+    calls.push_back("enter " + question.worker + " " + std::to_string(question.holds.value()) +
+                    " " + std::to_string(question.version.value()) + " " +
+                    std::to_string(wait.count()));
+    if (!answer.ok()) return answer;
+    return place;
+  }
+  Status SetGroupId(const std::string& worker, Incarnation, Generation generation,
+                    const std::string& id) override {
+    calls.push_back("id " + worker + " " + std::to_string(generation.value()) + " " + id);
+    return answer;
+  }
+  Status AbortGroup(const std::string& worker, Incarnation, Generation generation,
+                    const std::string& reason) override {
+    calls.push_back("abort " + worker + " " + std::to_string(generation.value()) + " " + reason);
+    return answer;
+  }
+  Result<bool> AwaitGroupEnd(Incarnation, Generation generation,
+                             std::chrono::milliseconds wait) override {
+    calls.push_back("await " + std::to_string(generation.value()) + " " +
+                    std::to_string(wait.count()));
+    if (!answer.ok()) return answer;
+    return true;
+  }
+  Result<GroupStepsReply> StageGroupSteps(const GroupSteps& steps) override {
+    calls.push_back("steps " + ToJson(steps).dump());
+    if (!answer.ok()) return answer;
+    return GroupStepsReply{admits, 5};
+  }
+  Result<UpdateOutcome> AdmitGroupModel(const GroupCommitHeader&) const override {
+    if (!answer.ok()) return answer;
+    return admits;
+  }
+  Result<UpdateReply> StageGroupModel(const GroupCommitHeader& header, std::int64_t iterations,
+                                      std::shared_ptr<FloatBuffer> values,
+                                      std::vector<std::shared_ptr<FloatBuffer>> slots) override {
+    calls.push_back("model " + ToJson(header).dump() + " " + std::to_string(iterations));
+    Keep(*values, slots);
     return UpdateReply{UpdateOutcome::kApplied, version};
   }
   Result<PeerReply> RegisterPeer(std::int64_t index, const std::string& boot,

@@ -18,6 +18,26 @@ std::uint64_t DrawSeed() {
          ((std::uint64_t{1} << 53U) - 1);
 }
 
+Group::Options GroupOptions(const JobSpec& spec, const JobServiceOptions& options) {
+  Group::Options group;
+  group.expected = spec.workers.replicas;
+  group.silence = options.lease_duration;
+  group.patience = options.group_patience;
+  group.commit_every = options.group_commit;
+  if (spec.task != TaskKind::kTrain || spec.mode != Mode::kSynchronous) {
+    group.why_not = "only synchronous training uses a group";
+  } else if (spec.transport == Transport::kRest) {
+    group.why_not = "spec.transport is rest";
+  } else if (spec.workers.device == Device::kCpu) {
+    group.why_not = "spec.workers.device is cpu";
+  } else if (spec.parameter_servers.replicas > 1) {
+    group.why_not = "a group commits to one parameter server, there are " +
+                    std::to_string(spec.parameter_servers.replicas);
+  }
+  group.allowed = group.why_not.empty();
+  return group;
+}
+
 std::string DifferenceOf(const ModelLayout& a, const ModelLayout& b) {
   if (a.examples != b.examples) {
     return "the dataset has " + std::to_string(b.examples) + " examples here and " +
@@ -48,6 +68,7 @@ JobServiceImpl::JobServiceImpl(JobSpec spec, JobServiceOptions options, const Cl
       policy_(spec_.checkpoint.value_or(JobSpec::Checkpoint{})),
       clock_(clock),
       coordinator_(options_.lease_duration),
+      group_(GroupOptions(spec_, options_)),
       peers_(spec_.parameter_servers.replicas),
       seed_(spec_.fit.seed.value_or(DrawSeed())),
       events_(clock) {}
@@ -98,6 +119,8 @@ Result<JoinReply> JobServiceImpl::Join(const std::string& name) {
   const std::int64_t voided = coordinator_.Join(name, clock_.Now());
   counters_.leases_voided += static_cast<std::uint64_t>(voided);
   ++counters_.joins;
+  group_.Join(name, clock_.Now());
+  TellGroupNews();
   events_.Add(
       again ? "WorkerRejoined" : "WorkerJoined",
       name + " joined" +
@@ -117,6 +140,8 @@ Result<JoinReply> JobServiceImpl::Join(const std::string& name) {
 Status JobServiceImpl::Heartbeat(const std::string& worker, Incarnation incarnation) {
   const std::lock_guard lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
+  group_.Seen(worker, clock_.Now());
+  TickGroup();
   return coordinator_.Heartbeat(worker, clock_.Now());
 }
 
@@ -126,6 +151,8 @@ Status JobServiceImpl::Leave(const std::string& worker) {
     return NotFound("worker '" + worker + "' has not joined");
   }
   counters_.leases_voided += static_cast<std::uint64_t>(coordinator_.Leave(worker));
+  group_.Leave(worker, clock_.Now());
+  TellGroupNews();
   events_.Add("WorkerLeft", worker + " left");
   changed_.notify_all();
   return OkStatus();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/group_protocol.h"
 #include "common/job_spec.h"
 #include "common/model_layout.h"
 #include "common/protocol.h"
@@ -39,6 +40,9 @@ struct JobServiceOptions {
   std::string checkpoint_folder;  // empty: no checkpoints
   std::chrono::milliseconds lease_duration{15000};
   std::int64_t max_parameters = std::int64_t{1} << 34;  // elements a layout may ask for
+  // Groups: how long who waits does so for the others, and the time between two commits.
+  std::chrono::milliseconds group_patience{3000};
+  std::chrono::milliseconds group_commit{5000};
 };
 
 struct Snapshot {
@@ -116,6 +120,37 @@ class JobService {
   virtual Result<UpdateReply> ApplyUpdate(const UpdateHeader& header,
                                           std::shared_ptr<FloatBuffer> delta,
                                           std::vector<std::shared_ptr<FloatBuffer>> slots) = 0;
+
+  // --- training in a group (server 0; docs/design/nccl.md) ---
+  // After Join(): which collective the worker has, or (empty) why it has none.
+  virtual Status OfferCollective(const std::string& worker, const std::string& collective,
+                                 const std::string& why_none) = 0;
+  struct GroupQuestion {
+    std::string worker;
+    Incarnation incarnation;
+    Generation holds;  // whose communicator it has; 0: none
+    Version version;   // of its model; 0: none
+  };
+  // Waits up to `wait` for anything but kWait. A member whose version is not committed yet waits
+  // for that; where no training is to be done now, the reply comes at once.
+  virtual Result<GroupPlace> EnterGroup(const GroupQuestion& question,
+                                        std::chrono::milliseconds wait) = 0;
+  virtual Status SetGroupId(const std::string& worker, Incarnation incarnation,
+                            Generation generation, const std::string& id) = 0;
+  virtual Status AbortGroup(const std::string& worker, Incarnation incarnation,
+                            Generation generation, const std::string& reason) = 0;
+  // Waits up to `wait` until `generation` is over. True: it is.
+  virtual Result<bool> AwaitGroupEnd(Incarnation incarnation, Generation generation,
+                                     std::chrono::milliseconds wait) = 0;
+  // One member's part of a commit, and (rank 0) the model after it. Applied together once all parts
+  // are there. kConflict: the generation is over or the base is not what the server holds.
+  virtual Result<GroupStepsReply> StageGroupSteps(const GroupSteps& steps) = 0;
+  // Looks at a model before its body is read. kDuplicate: it is committed.
+  virtual Result<UpdateOutcome> AdmitGroupModel(const GroupCommitHeader& header) const = 0;
+  virtual Result<UpdateReply> StageGroupModel(const GroupCommitHeader& header,
+                                              std::int64_t iterations,
+                                              std::shared_ptr<FloatBuffer> parameters,
+                                              std::vector<std::shared_ptr<FloatBuffer>> slots) = 0;
 
   // --- several servers ---
   // Server 0 learns of server `index`; `boot` changes with every process start, `incarnation` is

@@ -5,6 +5,7 @@
 //   job_service_tasks.cc    leases and tasks without updates
 //   job_service_updates.cc  pulls and updates
 //   job_service_rounds.cc   what follows an update: rounds, closed epochs, checkpoints
+//   job_service_group.cc    training in a group, its commits
 //   job_service_status.cc   what people see
 #pragma once
 
@@ -22,6 +23,8 @@
 #include "paramserver/checkpoint_writer.h"
 #include "paramserver/coordinator.h"
 #include "paramserver/event_log.h"
+#include "paramserver/group.h"
+#include "paramserver/group_commit.h"
 #include "paramserver/job_plan.h"
 #include "paramserver/job_service.h"
 #include "paramserver/ledger.h"
@@ -61,6 +64,22 @@ class JobServiceImpl final : public JobService {
   [[nodiscard]] Result<UpdateOutcome> AdmitUpdate(const UpdateHeader& header) const override;
   Result<UpdateReply> ApplyUpdate(const UpdateHeader& header, std::shared_ptr<FloatBuffer> delta,
                                   std::vector<std::shared_ptr<FloatBuffer>> slots) override;
+  Status OfferCollective(const std::string& worker, const std::string& collective,
+                         const std::string& why_none) override;
+  Result<GroupPlace> EnterGroup(const GroupQuestion& question,
+                                std::chrono::milliseconds wait) override;
+  Status SetGroupId(const std::string& worker, Incarnation incarnation, Generation generation,
+                    const std::string& id) override;
+  Status AbortGroup(const std::string& worker, Incarnation incarnation, Generation generation,
+                    const std::string& reason) override;
+  Result<bool> AwaitGroupEnd(Incarnation incarnation, Generation generation,
+                             std::chrono::milliseconds wait) override;
+  Result<GroupStepsReply> StageGroupSteps(const GroupSteps& steps) override;
+  [[nodiscard]] Result<UpdateOutcome> AdmitGroupModel(
+      const GroupCommitHeader& header) const override;
+  Result<UpdateReply> StageGroupModel(const GroupCommitHeader& header, std::int64_t iterations,
+                                      std::shared_ptr<FloatBuffer> parameters,
+                                      std::vector<std::shared_ptr<FloatBuffer>> slots) override;
   Result<PeerReply> RegisterPeer(std::int64_t index, const std::string& boot,
                                  const std::string& url, Incarnation incarnation,
                                  const std::vector<std::int64_t>& cuts) override;
@@ -98,6 +117,15 @@ class JobServiceImpl final : public JobService {
   void FailJob(const std::string& reason, const std::string& message);
   void ExpireLeases();
   void DropFinishedLease(LeaseId lease);
+  void TickGroup();
+  void TellGroupNews();
+  [[nodiscard]] bool TrainingIsOpen() const;
+  [[nodiscard]] bool RoundEmpty() const;
+  [[nodiscard]] Group::Route TrainRoute(const std::string& worker) const;
+  [[nodiscard]] Result<UpdateOutcome> JudgeCommit(const GroupCommitHeader& header) const;
+  Status OpenCommit(const GroupCommitHeader& header);
+  void FillPlace(const GroupQuestion& question, GroupPlace& place) const;
+  [[nodiscard]] nlohmann::json GroupJson() const;
 
   // apply_mutex_ is held, mutex_ is not.
   Status CommitRound();
@@ -107,6 +135,7 @@ class JobServiceImpl final : public JobService {
   Result<UpdateReply> ApplyHogwild(const UpdateHeader& header, std::span<const float> delta);
 
   // apply_mutex_ and mutex_ are held.
+  void CommitGroupWhenComplete();
   Status RestoreCut(std::int64_t cut, Incarnation incarnation);
   void Empty(Incarnation incarnation);
   void CountCheckpoint(const CheckpointWriter::Report& report);
@@ -134,13 +163,23 @@ class JobServiceImpl final : public JobService {
   std::optional<Ledger> ledger_;
   std::optional<ParameterStore> store_;
   Coordinator coordinator_;
+  Group group_;
+  std::optional<GroupCommit> commit_;  // of the group, being put together
+  struct Committed {
+    Generation generation;
+    Version version;
+    friend bool operator==(const Committed&, const Committed&) = default;
+  };
+  Committed last_group_commit_;
+  std::int64_t last_commit_rounds_ = 0;  // what its members were told
   PeerTable peers_;
   std::string own_url_;
   Incarnation incarnation_;       // 0: the servers have not agreed yet
   Incarnation last_incarnation_;  // the newest that incarnation_ ever was
   std::uint64_t seed_;
-  bool round_complete_ = false;    // all contributions are there, the commit is not yet done
-  std::int64_t restored_cut_ = 0;  // that this incarnation started from
+  bool round_complete_ = false;     // all contributions are there, the commit is not yet done
+  std::int64_t contributions_ = 0;  // of the open round, recorded, by rest
+  std::int64_t restored_cut_ = 0;   // that this incarnation started from
   std::int64_t last_cut_ = 0;
   std::set<TaskId> in_flight_;  // hogwild: tasks whose update is being added
   std::int64_t quiet_cut_ = 0;  // hogwild: a checkpoint that waits for in_flight_ to become empty

@@ -119,6 +119,10 @@ void JobServiceImpl::Empty(Incarnation incarnation) {
     checkpoints_.epoch = 0;
     checkpoints_.unix_millis = clock_.UnixMillis();
   }
+  group_.Reset();
+  commit_.reset();
+  last_group_commit_ = {};
+  contributions_ = 0;
   layout_ = nullptr;
   plan_.reset();
   ledger_.reset();

@@ -38,6 +38,7 @@ Status JobServiceImpl::CommitRound() {
 void JobServiceImpl::OpenRound() {
   round_.reset();
   round_complete_ = false;
+  contributions_ = 0;
   if (plan_->task != TaskKind::kTrain || !plan_->synchronous()) return;
   const std::int64_t epoch = ledger_->TrainedEpochs();
   if (epoch == plan_->TrainTasks()) return;

@@ -133,6 +133,7 @@ json JobServiceImpl::StatusJson() const {
     entry["state"] = !worker.live ? "Lost" : busy ? "Working" : "Idle";
     out["workers"].push_back(std::move(entry));
   }
+  out["transport"] = GroupJson();
   out["outputs"] = outputs_;
   out["events"] = events_.ToJson();
   return out;

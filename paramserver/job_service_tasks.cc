@@ -38,11 +38,17 @@ Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incar
     if (finalized()) return LeaseReply{LeaseReply::State::kSucceeded, std::nullopt, ""};
     ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
     ELEPHAS_RETURN_IF_ERROR(coordinator_.Heartbeat(worker, clock_.Now()));
+    group_.Seen(worker, clock_.Now());
     ExpireLeases();
     // Between a round's last contribution and its commit the next version is not there yet.
     if (store_ && store_->initialised() && !round_complete_) {
-      std::optional<Lease> lease =
-          coordinator_.Acquire(worker, clock_.Now(), prefetch, *plan_, *ledger_);
+      TickGroup();
+      const Group::Route route = TrainRoute(worker);
+      if (route == Group::Route::kEnter) return LeaseReply{LeaseReply::State::kGroup, {}, ""};
+      std::optional<Lease> lease;
+      if (route == Group::Route::kLease) {
+        lease = coordinator_.Acquire(worker, clock_.Now(), prefetch, *plan_, *ledger_);
+      }
       if (lease) {
         ++counters_.leases_granted;
         lease->incarnation = incarnation_;
@@ -58,6 +64,11 @@ Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incar
       until =
           std::min(until, std::chrono::steady_clock::now() +
                               std::max<Clock::TimePoint::duration>(*expiry - now, milliseconds(1)));
+    }
+    if (const auto news = group_.NextDeadline()) {
+      until = std::min(
+          until, std::chrono::steady_clock::now() +
+                     std::max<Clock::TimePoint::duration>(*news - clock_.Now(), milliseconds(1)));
     }
     if (std::chrono::steady_clock::now() >= deadline) return LeaseReply{};
     changed_.wait_until(lock, until);

@@ -82,6 +82,10 @@ Result<UpdateOutcome> JobServiceImpl::Judge(const UpdateHeader& header) const {
     }
     return UpdateOutcome::kApplied;
   }
+  if (group_.owns_rounds()) {
+    return Conflict("generation " + std::to_string(group_.generation().value()) +
+                    " of the group trains this round");
+  }
   const std::int64_t trained = ledger_->TrainedEpochs();
   const std::int64_t base = store_->version().value() + (round_complete_ ? 1 : 0);
   if (header.base.value() != base || header.task.epoch.value() != trained) {
@@ -216,6 +220,7 @@ Result<UpdateReply> JobServiceImpl::ApplyRoundContribution(const UpdateHeader& h
     const std::lock_guard lock(mutex_);
     round_complete_ = round_->complete();
     commit = coordinates() && round_complete_;
+    ++contributions_;
     AfterUpdate(header);
   }
   if (commit) ELEPHAS_RETURN_IF_ERROR(CommitRound());

@@ -70,6 +70,8 @@ Result<std::unique_ptr<JobService>> CreateService(const JobSpec& spec, const Ser
   options.resume = flags.resume;
   options.server_index = flags.index;
   options.lease_duration = flags.lease;
+  options.group_patience = flags.group_patience;
+  options.group_commit = flags.group_commit;
   if (spec.checkpoint) {
     ELEPHAS_ASSIGN_OR_RETURN(options.checkpoint_folder,
                              ResolveUri(spec.checkpoint->uri, flags.base));

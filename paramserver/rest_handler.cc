@@ -93,7 +93,7 @@ struct RestHandler::Impl {
   Impl(JobService& job_service, RestOptions rest_options)
       : service(job_service), options(std::move(rest_options)) {
     for (const auto group : {rest::WorkerRoutes(), rest::ParameterRoutes(), rest::UpdateRoutes(),
-                             rest::WatchRoutes()}) {
+                             rest::GroupRoutes(), rest::WatchRoutes()}) {
       routes.insert(routes.end(), group.begin(), group.end());
     }
   }

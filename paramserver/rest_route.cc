@@ -1,5 +1,6 @@
 #include "paramserver/rest_route.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -92,6 +93,25 @@ Result<std::chrono::milliseconds> QueryWait(const HttpRequest& request) {
   const auto seconds = Parse<double>(*text);
   if (!seconds) return Invalid("query parameter wait: a number of seconds is expected");
   return WaitFromSeconds(*seconds);
+}
+
+Status SkipBody(HttpRequest& request) {
+  std::vector<std::byte> scratch(std::min<std::uint64_t>(request.body_left(), 1 << 20));
+  while (request.body_left() > 0) {
+    const auto piece =
+        std::span(scratch).first(std::min<std::uint64_t>(request.body_left(), scratch.size()));
+    ELEPHAS_RETURN_IF_ERROR(request.ReadBody(piece));
+  }
+  return OkStatus();
+}
+
+Result<std::int64_t> PathNumber(std::string_view text, std::string_view what) {
+  const auto value = Parse<std::int64_t>(text);
+  const bool digits = text.find_first_not_of("0123456789") == std::string_view::npos;
+  if (!value || !digits || *value > kMost) {
+    return NotFound("there is no such " + std::string(what));
+  }
+  return *value;
 }
 
 Result<nlohmann::json> ReadJson(HttpRequest& request) {

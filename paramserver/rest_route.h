@@ -52,6 +52,7 @@ struct Route {
 std::span<const Route> WorkerRoutes();
 std::span<const Route> ParameterRoutes();
 std::span<const Route> UpdateRoutes();
+std::span<const Route> GroupRoutes();
 std::span<const Route> WatchRoutes();
 
 // --- the request's parts: kInvalid names what is wrong ---
@@ -64,6 +65,10 @@ Result<bool> QueryBool(const HttpRequest& request, std::string_view name);
 // Seconds, a fraction allowed, from 0 to kLongestWait; 0 when left out.
 Result<std::chrono::milliseconds> QueryWait(const HttpRequest& request);
 Result<std::chrono::milliseconds> WaitFromSeconds(double seconds);
+// A number that stands in the path; kNotFound("there is no such …") for anything else.
+Result<std::int64_t> PathNumber(std::string_view text, std::string_view what);
+// A repeat changes nothing, but its sender may write all of it before it reads a reply.
+Status SkipBody(HttpRequest& request);
 // The body of a route with Body::kJson, whose size the handler has checked.
 Result<nlohmann::json> ReadJson(HttpRequest& request);
 // Names of workers stand in paths and logs: 1 to 128 of A-Z a-z 0-9 . _ -

@@ -37,17 +37,6 @@ Result<Wish> ReadWish(const HttpRequest& request) {
   return wish;
 }
 
-// A repeat changes nothing, but its sender may write all of it before it reads a reply.
-Status SkipBody(HttpRequest& request) {
-  std::vector<std::byte> scratch(std::min<std::uint64_t>(request.body_left(), 1 << 20));
-  while (request.body_left() > 0) {
-    const auto piece =
-        std::span(scratch).first(std::min<std::uint64_t>(request.body_left(), scratch.size()));
-    ELEPHAS_RETURN_IF_ERROR(request.ReadBody(piece));
-  }
-  return OkStatus();
-}
-
 // The update counts whatever happens here, and an error reply says so too: its sender may pull, or
 // send the update again.
 HttpReply Reply(JobService& service, const UpdateHeader& header, const UpdateReply& update,

@@ -27,9 +27,13 @@ Result<HttpReply> Join(Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
   JsonReader reader(body, "join");
   const std::string name = reader.String("name");
+  const std::string collective = body.contains("collective") ? reader.String("collective") : "";
+  const std::string why_none = body.contains("noCollective") ? reader.String("noCollective") : "";
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   ELEPHAS_RETURN_IF_ERROR(CheckName(name));
+  if (!collective.empty()) ELEPHAS_RETURN_IF_ERROR(CheckName(collective).Annotate("'collective'"));
   ELEPHAS_ASSIGN_OR_RETURN(const JoinReply joined, context.service.Join(name));
+  ELEPHAS_RETURN_IF_ERROR(context.service.OfferCollective(name, collective, why_none));
   LogInfo("worker joined",
           {{"worker", joined.worker}, {"incarnation", joined.incarnation.value()}});
   return JsonReply({{"worker", joined.worker},
@@ -97,6 +101,8 @@ Result<HttpReply> AcquireLease(Context& context, Call& call) {
       return JsonReply({{"state", "wait"}});
     case LeaseReply::State::kSucceeded:
       return JsonReply({{"state", "succeeded"}});
+    case LeaseReply::State::kGroup:
+      return JsonReply({{"state", "group"}});
     case LeaseReply::State::kFailed:
       return JsonReply({{"state", "failed"}, {"message", reply.message}});
   }
@@ -116,11 +122,7 @@ Result<std::vector<std::string>> StringsFrom(const json& array, std::string_view
 
 Result<HttpReply> FinishTask(Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
-  std::int64_t lease = 0;
-  for (const char c : call.path_values[0]) {
-    if (c < '0' || c > '9' || lease > kMaxCount) return NotFound("there is no such lease");
-    lease = lease * 10 + (c - '0');
-  }
+  ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t lease, PathNumber(call.path_values[0], "lease"));
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
   JsonReader reader(body, "finish");
   TaskId task;

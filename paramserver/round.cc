@@ -4,19 +4,9 @@
 #include <numeric>
 #include <utility>
 
+#include "common/weighted_sum.h"
+
 namespace elephas {
-
-namespace {
-
-void Scale(float weight, std::span<float> values) {
-  for (float& value : values) value *= weight;
-}
-
-void AddScaled(float weight, std::span<const float> values, std::span<float> sum) {
-  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += weight * values[i];
-}
-
-}  // namespace
 
 Round::Round(std::vector<std::int64_t> examples)
     : examples_(std::move(examples)),

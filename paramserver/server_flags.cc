@@ -7,7 +7,7 @@ namespace elephas {
 
 std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_code) {
   ServerFlags flags;
-  double lease_seconds = 15;
+  double lease_seconds = 15, patience_seconds = 3, commit_seconds = 5;
   CLI::App app("The parameter server of one ElephasJob.", "elephas-paramserver");
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--job", flags.job_file, "the manifest (YAML or JSON)")
@@ -47,6 +47,16 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
       ->capture_default_str()
       ->check(CLI::Range(0.05, 86400.0))
       ->envname("ELEPHAS_LEASE_SECONDS");
+  app.add_option("--group-patience-seconds", patience_seconds,
+                 "how long workers that can form a group wait for the others")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 86400.0))
+      ->envname("ELEPHAS_GROUP_PATIENCE_SECONDS");
+  app.add_option("--group-commit-seconds", commit_seconds,
+                 "about how often a group commits its rounds within an epoch")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 86400.0))
+      ->envname("ELEPHAS_GROUP_COMMIT_SECONDS");
   app.add_flag("--resume", flags.resume, "continue from the newest checkpoint of any run")
       ->envname("ELEPHAS_RESUME");
   app.add_option("--log-format", flags.log_format, "text or json (ELEPHAS_LOG_FORMAT)")
@@ -64,7 +74,12 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
     exit_code = app.exit(error) == 0 ? 0 : 2;
     return std::nullopt;
   }
-  flags.lease = std::chrono::milliseconds(std::llround(lease_seconds * 1000));
+  const auto time = [](double seconds) {
+    return std::chrono::milliseconds(std::llround(seconds * 1000));
+  };
+  flags.lease = time(lease_seconds);
+  flags.group_patience = time(patience_seconds);
+  flags.group_commit = time(commit_seconds);
   return flags;
 }
 

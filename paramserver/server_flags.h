@@ -16,7 +16,7 @@ struct ServerFlags {
   std::uint16_t port = 0;
   std::string metrics_address = "0.0.0.0";
   std::optional<std::uint16_t> metrics_port;  // beside `port`; left out: only there
-  std::chrono::milliseconds lease{15000};
+  std::chrono::milliseconds lease{15000}, group_patience{3000}, group_commit{5000};
   bool resume = false;
 };
 

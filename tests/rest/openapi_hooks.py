@@ -35,6 +35,15 @@ def tensor_body(case):
     values = numpy.array([generator.uniform(-1, 1) for _ in range(6)])
     if case.operation.path == "/v1/parameters":
         return safetensors({"parameters": values}, {"iterations": str(generator.randrange(10))})
+    if case.operation.path.startswith("/v1/group/"):
+        commit = {
+            "incarnation": INCARNATION,
+            "generation": int(case.path_parameters["generation"]),
+            "worker": WORKER,
+            "base": 0,
+            "version": generator.randrange(1, 4),
+        }
+        return safetensors({"parameters": values}, {"commit": json.dumps(commit), "iterations": "1"})
     first = generator.randrange(3)
     update = {
         "incarnation": INCARNATION,

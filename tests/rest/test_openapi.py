@@ -31,9 +31,10 @@ enabled = false
 # 408: the version that a pull asks for may never come. 503: servers of several may not agree yet.
 positive_data_acceptance.expected-statuses = ["2xx", "304", "404", "408", "409"]
 negative_data_rejection.expected-statuses = ["400", "401", "404", "405", "408", "409", "415"]
-# What a schema allows and this job does not have: a ninth epoch, an update of a task without updates.
+# What a schema allows and this job does not have: a ninth epoch, an update of a task without updates, a commit that
+# goes back.
 [[operations]]
-include-name = ["POST /v1/updates", "POST /v1/leases/{{lease}}/finish"]
+include-name = ["POST /v1/updates", "POST /v1/leases/{{lease}}/finish", "POST /v1/group/{{generation}}/steps", "POST /v1/group/{{generation}}/model"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "404", "408", "409"]
 """
 
