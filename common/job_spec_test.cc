@@ -184,6 +184,11 @@ INSTANTIATE_TEST_SUITE_P(
         Manifest({{8,
                    "  compile: {loss: {'': 1, '<<': 2, 'a: b': 3, '# c': 4, '- d': "
                    "5}}"}}),
+        Manifest(
+            {{8,
+              "  compile: {loss: [\"\\N\\L\\P\\x7f\\e\\r \", \"\xc2\x85\xe2\x80\xa8\xef\xbb\xbf\", "
+              "'-', "
+              "'- a', '? b', '| c', '%d', '@e', '`f', ' g ', 'null', '0x1', '1e3', '.5', '!x']}"}}),
         Manifest({{5, "  model: {configMapRef: {name: m, key: k}}"}}),
         Manifest({{8, "  fit: {seed: 9007199254740991, validationSplit: 0.30000000000000004}"}})));
 

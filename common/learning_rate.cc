@@ -1,5 +1,5 @@
-// The formulas follow keras/src/optimizers/schedules/learning_rate_schedule.py. Keras computes them in
-// float32; double here differs by rounding only.
+// The formulas follow keras/src/optimizers/schedules/learning_rate_schedule.py. Keras computes them
+// in float32; double here differs by rounding only.
 #include "common/learning_rate.h"
 
 #include <algorithm>

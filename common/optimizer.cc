@@ -103,8 +103,8 @@ class RuleOptimizer final : public Optimizer {
 
   void ReadCommon(OptimizerOptions& o, const UpdateRuleEntry& entry) {
     const bool decays = entry.weight_decay >= 0;
-    weight_decay_ = o.OptionalNumber(
-        "weight_decay", decays ? std::optional(entry.weight_decay) : std::nullopt);
+    weight_decay_ =
+        o.OptionalNumber("weight_decay", decays ? std::optional(entry.weight_decay) : std::nullopt);
     clip_.norm = Positive(o.OptionalNumber("clipnorm", std::nullopt));
     clip_.global_norm = Positive(o.OptionalNumber("global_clipnorm", std::nullopt));
     clip_.value = Positive(o.OptionalNumber("clipvalue", std::nullopt));

@@ -27,16 +27,18 @@ class Optimizer {
   static Result<std::unique_ptr<Optimizer>> FromConfig(const nlohmann::json& config);
   virtual ~Optimizer() = default;
 
-  // {"class_name", "config", …} with every default filled in, as keras.optimizers.serialize gives it.
+  // {"class_name", "config", …} with every default filled in, as keras.optimizers.serialize gives
+  // it.
   [[nodiscard]] virtual nlohmann::json Config() const = 0;
-  // Names of the slot vectors, in order ("momentum", "velocity"); each as long as the trainable part.
+  // Names of the slot vectors, in order ("momentum", "velocity"); each as long as the trainable
+  // part.
   [[nodiscard]] virtual std::vector<std::string> SlotNames() const = 0;
   // Initial value of every element of slot `index` (0 but for Adagrad-like optimizers).
   [[nodiscard]] virtual float SlotInitialValue(std::size_t /*index*/) const { return 0.0F; }
   // Learning rate at `iteration` (from 0), schedules evaluated.
   [[nodiscard]] virtual double LearningRate(std::int64_t iteration) const = 0;
-  // The step looks at whole weights or at all of them (clipnorm, global_clipnorm), so it must not be
-  // called on a part of the trainable vector.
+  // The step looks at whole weights or at all of them (clipnorm, global_clipnorm), so it must not
+  // be called on a part of the trainable vector.
   [[nodiscard]] virtual bool NeedsWholeGradient() const = 0;
 
   // One step. All spans are trainable elements [0, parameters.size()) of the caller's range;
@@ -53,8 +55,8 @@ class Optimizer {
                         std::span<const std::span<float>> slots) const = 0;
 
   // For readers and writers of Keras files. keras.Optimizer.variables is: iteration; learning_rate
-  // unless it is a schedule; the slots, group by group, within a group weight by weight and there slot
-  // by slot; the trailing scalars (their value after `iterations` steps).
+  // unless it is a schedule; the slots, group by group, within a group weight by weight and there
+  // slot by slot; the trailing scalars (their value after `iterations` steps).
   [[nodiscard]] virtual std::vector<std::vector<std::string>> SlotGroups() const = 0;
   [[nodiscard]] virtual std::vector<float> TrailingScalars(std::int64_t iterations) const = 0;
   [[nodiscard]] virtual bool HasSchedule() const = 0;

@@ -14,15 +14,13 @@
 namespace elephas::loops {
 
 ELEPHAS_VECTOR_CLONES
-void SgdLoop(std::size_t n, float* __restrict p, const float* __restrict g,
-                                   float rate) {
+void SgdLoop(std::size_t n, float* __restrict p, const float* __restrict g, float rate) {
   for (std::size_t i = 0; i < n; ++i) p[i] -= g[i] * rate;
 }
 
 ELEPHAS_VECTOR_CLONES
-void MomentumLoop(std::size_t n, float* __restrict p,
-                                        const float* __restrict g, float* __restrict m, float rate,
-                                        float momentum) {
+void MomentumLoop(std::size_t n, float* __restrict p, const float* __restrict g,
+                  float* __restrict m, float rate, float momentum) {
   for (std::size_t i = 0; i < n; ++i) {
     m[i] = m[i] * momentum - g[i] * rate;
     p[i] += m[i];
@@ -30,9 +28,8 @@ void MomentumLoop(std::size_t n, float* __restrict p,
 }
 
 ELEPHAS_VECTOR_CLONES
-void NesterovLoop(std::size_t n, float* __restrict p,
-                                        const float* __restrict g, float* __restrict m, float rate,
-                                        float momentum) {
+void NesterovLoop(std::size_t n, float* __restrict p, const float* __restrict g,
+                  float* __restrict m, float rate, float momentum) {
   for (std::size_t i = 0; i < n; ++i) {
     const float step = g[i] * rate;
     m[i] = m[i] * momentum - step;
@@ -41,8 +38,8 @@ void NesterovLoop(std::size_t n, float* __restrict p,
 }
 
 ELEPHAS_VECTOR_CLONES
-void AdamLoop(std::size_t n, float* __restrict p, const float* __restrict g,
-                                    float* __restrict m, float* __restrict v, AdamFactors f) {
+void AdamLoop(std::size_t n, float* __restrict p, const float* __restrict g, float* __restrict m,
+              float* __restrict v, AdamFactors f) {
   for (std::size_t i = 0; i < n; ++i) {
     m[i] += (g[i] - m[i]) * f.one_minus_beta_1;
     v[i] += (g[i] * g[i] - v[i]) * f.one_minus_beta_2;
@@ -51,10 +48,8 @@ void AdamLoop(std::size_t n, float* __restrict p, const float* __restrict g,
 }
 
 ELEPHAS_VECTOR_CLONES
-void AmsgradLoop(std::size_t n, float* __restrict p,
-                                       const float* __restrict g, float* __restrict m,
-                                       float* __restrict v, float* __restrict v_hat,
-                                       AdamFactors f) {
+void AmsgradLoop(std::size_t n, float* __restrict p, const float* __restrict g, float* __restrict m,
+                 float* __restrict v, float* __restrict v_hat, AdamFactors f) {
   for (std::size_t i = 0; i < n; ++i) {
     m[i] += (g[i] - m[i]) * f.one_minus_beta_1;
     v[i] += (g[i] * g[i] - v[i]) * f.one_minus_beta_2;
@@ -64,8 +59,8 @@ void AmsgradLoop(std::size_t n, float* __restrict p,
 }
 
 ELEPHAS_VECTOR_CLONES
-void RmsLoop(std::size_t n, float* __restrict p, const float* __restrict g,
-                                   float* __restrict v, RmsFactors f) {
+void RmsLoop(std::size_t n, float* __restrict p, const float* __restrict g, float* __restrict v,
+             RmsFactors f) {
   for (std::size_t i = 0; i < n; ++i) {
     v[i] = f.rho * v[i] + f.one_minus_rho * (g[i] * g[i]);
     p[i] -= f.rate * g[i] / std::sqrt(v[i] + f.epsilon);
@@ -73,9 +68,8 @@ void RmsLoop(std::size_t n, float* __restrict p, const float* __restrict g,
 }
 
 ELEPHAS_VECTOR_CLONES
-void RmsMomentumLoop(std::size_t n, float* __restrict p,
-                                           const float* __restrict g, float* __restrict v,
-                                           float* __restrict m, RmsFactors f) {
+void RmsMomentumLoop(std::size_t n, float* __restrict p, const float* __restrict g,
+                     float* __restrict v, float* __restrict m, RmsFactors f) {
   for (std::size_t i = 0; i < n; ++i) {
     v[i] = f.rho * v[i] + f.one_minus_rho * (g[i] * g[i]);
     m[i] = f.momentum * m[i] + f.rate * g[i] / std::sqrt(v[i] + f.epsilon);
@@ -84,9 +78,8 @@ void RmsMomentumLoop(std::size_t n, float* __restrict p,
 }
 
 ELEPHAS_VECTOR_CLONES
-void CenteredLoop(std::size_t n, float* __restrict p,
-                                        const float* __restrict g, float* __restrict v,
-                                        float* __restrict a, RmsFactors f) {
+void CenteredLoop(std::size_t n, float* __restrict p, const float* __restrict g,
+                  float* __restrict v, float* __restrict a, RmsFactors f) {
   for (std::size_t i = 0; i < n; ++i) {
     v[i] = f.rho * v[i] + f.one_minus_rho * (g[i] * g[i]);
     a[i] = f.rho * a[i] + f.one_minus_rho * g[i];
@@ -95,10 +88,9 @@ void CenteredLoop(std::size_t n, float* __restrict p,
 }
 
 ELEPHAS_VECTOR_CLONES
-void CenteredMomentumLoop(std::size_t n, float* __restrict p,
-                                                const float* __restrict g, float* __restrict v,
-                                                float* __restrict m, float* __restrict a,
-                                                RmsFactors f) {
+void CenteredMomentumLoop(std::size_t n, float* __restrict p, const float* __restrict g,
+                          float* __restrict v, float* __restrict m, float* __restrict a,
+                          RmsFactors f) {
   for (std::size_t i = 0; i < n; ++i) {
     v[i] = f.rho * v[i] + f.one_minus_rho * (g[i] * g[i]);
     a[i] = f.rho * a[i] + f.one_minus_rho * g[i];
@@ -108,9 +100,8 @@ void CenteredMomentumLoop(std::size_t n, float* __restrict p,
 }
 
 ELEPHAS_VECTOR_CLONES
-void AdagradLoop(std::size_t n, float* __restrict p,
-                                       const float* __restrict g, float* __restrict a, float rate,
-                                       float epsilon) {
+void AdagradLoop(std::size_t n, float* __restrict p, const float* __restrict g, float* __restrict a,
+                 float rate, float epsilon) {
   for (std::size_t i = 0; i < n; ++i) {
     a[i] += g[i] * g[i];
     p[i] -= rate * g[i] / std::sqrt(a[i] + epsilon);
@@ -118,10 +109,9 @@ void AdagradLoop(std::size_t n, float* __restrict p,
 }
 
 ELEPHAS_VECTOR_CLONES
-void AdadeltaLoop(std::size_t n, float* __restrict p,
-                                        const float* __restrict g, float* __restrict grads,
-                                        float* __restrict deltas, float rate, float rho,
-                                        float one_minus_rho, float epsilon) {
+void AdadeltaLoop(std::size_t n, float* __restrict p, const float* __restrict g,
+                  float* __restrict grads, float* __restrict deltas, float rate, float rho,
+                  float one_minus_rho, float epsilon) {
   for (std::size_t i = 0; i < n; ++i) {
     grads[i] = rho * grads[i] + one_minus_rho * (g[i] * g[i]);
     const float delta = -(std::sqrt(deltas[i] + epsilon) * g[i] / std::sqrt(grads[i] + epsilon));
@@ -131,10 +121,9 @@ void AdadeltaLoop(std::size_t n, float* __restrict p,
 }
 
 ELEPHAS_VECTOR_CLONES
-void AdamaxLoop(std::size_t n, float* __restrict p,
-                                      const float* __restrict g, float* __restrict m,
-                                      float* __restrict u, float rate, float one_minus_beta_1,
-                                      float beta_2, float correction, float epsilon) {
+void AdamaxLoop(std::size_t n, float* __restrict p, const float* __restrict g, float* __restrict m,
+                float* __restrict u, float rate, float one_minus_beta_1, float beta_2,
+                float correction, float epsilon) {
   for (std::size_t i = 0; i < n; ++i) {
     m[i] += (g[i] - m[i]) * one_minus_beta_1;
     const float decayed = beta_2 * u[i];
@@ -145,22 +134,22 @@ void AdamaxLoop(std::size_t n, float* __restrict p,
 }
 
 ELEPHAS_VECTOR_CLONES
-void NadamLoop(std::size_t n, float* __restrict p, const float* __restrict g,
-                                     float* __restrict m, float* __restrict v, NadamFactors f) {
+void NadamLoop(std::size_t n, float* __restrict p, const float* __restrict g, float* __restrict m,
+               float* __restrict v, NadamFactors f) {
   for (std::size_t i = 0; i < n; ++i) {
     m[i] += (g[i] - m[i]) * f.one_minus_beta_1;
     v[i] += (g[i] * g[i] - v[i]) * f.one_minus_beta_2;
-    const float m_hat = f.u_next * m[i] / f.one_minus_next_product +
-                        f.one_minus_u * g[i] / f.one_minus_product;
+    const float m_hat =
+        f.u_next * m[i] / f.one_minus_next_product + f.one_minus_u * g[i] / f.one_minus_product;
     const float v_hat = v[i] / f.one_minus_beta_2_power;
     p[i] -= m_hat * f.rate / (std::sqrt(v_hat) + f.epsilon);
   }
 }
 
 ELEPHAS_VECTOR_CLONES
-void LionLoop(std::size_t n, float* __restrict p, const float* __restrict g,
-                                    float* __restrict m, float rate, float beta_1, float beta_2,
-                                    float one_minus_beta_1, float one_minus_beta_2) {
+void LionLoop(std::size_t n, float* __restrict p, const float* __restrict g, float* __restrict m,
+              float rate, float beta_1, float beta_2, float one_minus_beta_1,
+              float one_minus_beta_2) {
   for (std::size_t i = 0; i < n; ++i) {
     const float direction = m[i] * beta_1 + g[i] * one_minus_beta_1;
     const float sign = static_cast<float>(direction > 0.0F) - static_cast<float>(direction < 0.0F);

@@ -118,7 +118,8 @@ Status OptimizerOptions::Finish() const {
 
 Result<NamedConfig> ParseNamedConfig(const nlohmann::json& input, const std::string& where) {
   if (input.is_string()) return NamedConfig{input.get<std::string>(), nlohmann::json::object()};
-  if (!input.is_object()) return Invalid(where + ": must be a name or have 'class_name' and 'config'");
+  if (!input.is_object())
+    return Invalid(where + ": must be a name or have 'class_name' and 'config'");
   NamedConfig named;
   named.config = nlohmann::json::object();
   for (const auto& [key, value] : input.items()) {

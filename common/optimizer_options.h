@@ -28,7 +28,9 @@ class OptimizerOptions {
   // As it is; null when left out. Not written to the whole config: Set it.
   const nlohmann::json& Any(std::string_view name);
   // Written without being read.
-  void Set(std::string_view name, nlohmann::json value) { whole_[std::string(name)] = std::move(value); }
+  void Set(std::string_view name, nlohmann::json value) {
+    whole_[std::string(name)] = std::move(value);
+  }
   // Known to Keras, and harmless.
   void Ignore(std::string_view name) { known_.emplace(name); }
   void Fail(const std::string& message);

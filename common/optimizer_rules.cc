@@ -24,9 +24,7 @@ class Sgd final : public UpdateRule {
  public:
   explicit Sgd(OptimizerOptions& o)
       : momentum_(o.Number("momentum", 0.0, 0.0, 1.0)), nesterov_(o.Bool("nesterov", false)) {}
-  Groups SlotGroups() const override {
-    return momentum_ != 0 ? Groups{{"momentum"}} : Groups{};
-  }
+  Groups SlotGroups() const override { return momentum_ != 0 ? Groups{{"momentum"}} : Groups{}; }
   void Update(std::int64_t, float rate, std::size_t n, float* p, const float* g,
               float* const* slots) const override {
     if (momentum_ == 0) return loops::SgdLoop(n, p, g, rate);
@@ -85,7 +83,8 @@ class RmsProp final : public UpdateRule {
   void Update(std::int64_t, float rate, std::size_t n, float* p, const float* g,
               float* const* slots) const override {
     const RmsFactors f{rate, F(rho_), F(1 - rho_), F(momentum_), F(epsilon_)};
-    if (centered_ && momentum_ > 0) return loops::CenteredMomentumLoop(n, p, g, slots[0], slots[1], slots[2], f);
+    if (centered_ && momentum_ > 0)
+      return loops::CenteredMomentumLoop(n, p, g, slots[0], slots[1], slots[2], f);
     if (centered_) return loops::CenteredLoop(n, p, g, slots[0], slots[1], f);
     if (momentum_ > 0) return loops::RmsMomentumLoop(n, p, g, slots[0], slots[1], f);
     loops::RmsLoop(n, p, g, slots[0], f);
@@ -136,7 +135,7 @@ class Adamax final : public UpdateRule {
               float* const* slots) const override {
     const float correction = 1.0F - std::pow(F(beta_1_), static_cast<float>(iteration + 1));
     loops::AdamaxLoop(n, p, g, slots[0], slots[1], rate, F(1 - beta_1_), F(beta_2_), correction,
-               F(epsilon_));
+                      F(epsilon_));
   }
 
  private:
@@ -174,8 +173,8 @@ class Nadam final : public UpdateRule {
   [[nodiscard]] double Momentum(std::int64_t step) const {
     return beta_1_ * (1.0 - 0.5 * std::pow(0.96, static_cast<double>(step)));
   }
-  // The product of the first `steps` momenta. 0.96^2000 is below any float, so beta is all that later
-  // factors hold.
+  // The product of the first `steps` momenta. 0.96^2000 is below any float, so beta is all that
+  // later factors hold.
   [[nodiscard]] double Product(std::int64_t steps) const {
     double product = 1.0;
     const std::int64_t exact = std::min<std::int64_t>(steps, 2000);

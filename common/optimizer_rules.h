@@ -32,8 +32,8 @@ class UpdateRule {
 struct UpdateRuleEntry {
   std::string_view class_name;  // Keras' spelling; any case is accepted
   std::string_view default_name;
-  double learning_rate;          // Keras' default
-  double weight_decay;           // Keras' default; negative: none
+  double learning_rate;  // Keras' default
+  double weight_decay;   // Keras' default; negative: none
   std::unique_ptr<UpdateRule> (*make)(OptimizerOptions& options);
 };
 std::span<const UpdateRuleEntry> UpdateRules();

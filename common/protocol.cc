@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/json_reader.h"
+#include "common/metrics.h"
 
 namespace elephas {
 
@@ -105,8 +106,7 @@ Result<double> MetricValue(const MetricState& state) {
     if (state.values[1] == 0) return std::numeric_limits<double>::quiet_NaN();
     return state.values[0] / state.values[1];
   }
-  return Invalid("unknown metric kind '" + state.kind + "' with " +
-                 std::to_string(state.values.size()) + " values");
+  return StatefulMetricValue(state.kind, state.values);
 }
 
 // JSON has no NaN and no infinity; as strings they survive the way.

@@ -11,6 +11,9 @@ import pathlib
 import subprocess
 import tempfile
 
+# Models here are tiny: what counts is the time that XLA takes to compile them.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+
 import keras
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -34,6 +37,7 @@ class Case:
     batch_size: int = 16
     epochs: int = 0
     config: dict = None  # the model as the probe gets it; Keras' to_json() when left out
+    evaluates: bool = True
     tolerance: float = 1e-5  # of predictions and trained weights, relative to the largest value
 
 
@@ -64,12 +68,12 @@ def probe_path():
 def as_list(value):
     if value is None:
         return []
-    return [np.ascontiguousarray(np.asarray(v)) for v in (value if isinstance(value, (list, tuple)) else [value])]
+    return [np.array(v, order="C") for v in (value if isinstance(value, (list, tuple)) else [value])]
 
 
 def variables(model):
     """The variables of model.weights in Keras' order; seed generators' states are not weights."""
-    return [v for v in model.weights if v.dtype == "float32"]
+    return [v for v in model.weights if v.dtype != "uint32"]
 
 
 def numeric(array):
@@ -78,7 +82,7 @@ def numeric(array):
 
 def ask_probe(requests, tensors):
     with tempfile.TemporaryDirectory() as folder:
-        save_file({k: np.ascontiguousarray(numeric(v)) for k, v in tensors.items()}, f"{folder}/request.safetensors")
+        save_file({k: np.array(numeric(v), order="C") for k, v in tensors.items()}, f"{folder}/request.safetensors")
         pathlib.Path(folder, "request.json").write_text(json.dumps({"cases": requests}))
         done = subprocess.run([probe_path(), folder], capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
@@ -86,46 +90,55 @@ def ask_probe(requests, tensors):
         return reply, load_file(f"{folder}/reply.safetensors")
 
 
+def ask_keras(case, answer, tensors):
+    """Fills in Keras' side of the answer and the tensors of the probe's request; returns the request."""
+    keras.utils.set_random_seed(11)
+    model = case.make()
+    x, y, weights = as_list(case.x), as_list(case.y), as_list(case.sample_weight)
+    request = {
+        "name": case.name,
+        "model": case.config or json.loads(model.to_json()),
+        "inputs": len(x),
+        "outputs": len(y),
+        "batchSize": case.batch_size,
+        "epochs": case.epochs,
+        "sampleWeights": bool(weights),
+    }
+    answer.keras_weight_names = [v.path for v in variables(model)]
+    initial = [v.numpy() for v in variables(model)]
+    request["weights"] = len(initial)
+    for kind, arrays in (("input", x), ("label", y), ("sample_weight", weights), ("weight", initial)):
+        tensors.update({f"{case.name}/{kind}/{i}": a for i, a in enumerate(arrays)})
+    flat_x = x if len(x) > 1 else x[0]
+    answer.keras_predict = as_list(model(flat_x, training=False))
+    if case.compile is None:
+        return request
+    model.compile(**case.compile)
+    request["compile"] = case.compile_json or model.get_compile_config()
+    flat_y = y if len(y) > 1 else y[0]
+    flat_w = None if not weights else (weights if len(weights) > 1 else weights[0])
+    arguments = {"batch_size": case.batch_size, "verbose": 0, "sample_weight": flat_w}
+    if case.evaluates:
+        answer.keras_evaluate = model.evaluate(flat_x, flat_y, return_dict=True, **arguments)
+    if case.epochs:
+        fit = model.fit(flat_x, flat_y, shuffle=False, epochs=case.epochs, **arguments)
+        answer.keras_history = fit.history
+        answer.keras_weights = [v.numpy() for v in variables(model)]
+    return request
+
+
 def judge(cases):
     """{name: Answers} of all cases."""
     requests, tensors, answers = [], {}, {}
     for case in cases:
-        keras.utils.set_random_seed(11)
-        model = case.make()
-        x, y, weights = as_list(case.x), as_list(case.y), as_list(case.sample_weight)
-        request = {
-            "name": case.name,
-            "model": case.config or json.loads(model.to_json()),
-            "inputs": len(x),
-            "outputs": len(y),
-            "batchSize": case.batch_size,
-            "epochs": case.epochs,
-            "sampleWeights": bool(weights),
-        }
-        answer = Answers(case, keras_weight_names=[v.path for v in variables(model)])
-        for kind, arrays in (("input", x), ("label", y), ("sample_weight", weights)):
-            tensors.update({f"{case.name}/{kind}/{i}": a for i, a in enumerate(arrays)})
-        initial = [v.numpy() for v in variables(model)]
-        request["weights"] = len(initial)
-        tensors.update({f"{case.name}/weight/{i}": a for i, a in enumerate(initial)})
-        flat_x = x if len(x) > 1 else x[0]
-        answer.keras_predict = as_list(model(flat_x, training=False))
-        if case.compile is not None:
-            model.compile(**case.compile)
-            request["compile"] = case.compile_json or model.get_compile_config()
-            flat_y = y if len(y) > 1 else y[0]
-            flat_w = None if not weights else (weights if len(weights) > 1 else weights[0])
-            arguments = {"batch_size": case.batch_size, "verbose": 0, "sample_weight": flat_w}
-            answer.keras_evaluate = model.evaluate(flat_x, flat_y, return_dict=True, **arguments)
-            if case.epochs:
-                fit = model.fit(flat_x, flat_y, shuffle=False, epochs=case.epochs, **arguments)
-                answer.keras_history = fit.history
-                answer.keras_weights = [v.numpy() for v in variables(model)]
-        requests.append(request)
-        answers[case.name] = answer
+        answer = answers[case.name] = Answers(case)
+        try:
+            requests.append(ask_keras(case, answer, tensors))
+        except Exception as error:  # a case that Keras refuses must not hide the others
+            answer.error = f"Keras itself fails: {error}"
     reply, replied = ask_probe(requests, tensors)
-    for name, answer in answers.items():
-        own = reply[name]
+    for name, own in reply.items():
+        answer = answers[name]
         answer.reply = own
         answer.error = own.get("error")
         answer.weight_names = own.get("weightNames")

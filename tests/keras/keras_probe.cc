@@ -1,15 +1,17 @@
 // elephas-keras-probe DIRECTORY: runs models for the tests that compare with real Keras.
+// elephas-keras-probe --reference: prints docs/keras.md.
 //
 // DIRECTORY/request.json:   {"cases": [{"name", "model", "compile", "inputs": n, "outputs": n,
 //                            "weights": n, "sampleWeights": bool, "batchSize", "epochs"}, …]}
-// DIRECTORY/request.safetensors: "<name>/input/<i>", "<name>/label/<i>", "<name>/weight/<i>" in the order of
+// DIRECTORY/request.safetensors: "<name>/input/<i>", "<name>/label/<i>", "<name>/weight/<i>" in the
+// order of
 //                            Keras' model.weights, "<name>/sample_weight/<i>"
 // DIRECTORY/reply.json:     {"<name>": {"error"} or {"weightNames", "evaluate", "history", …}}
 // DIRECTORY/reply.safetensors: "<name>/predict/<i>", and after training "<name>/weight/<i>",
 //                            "<name>/slot/<slot name>/<i>"
 //
-// A case without "compile" only predicts; "epochs" 0 does not train. Training is what a worker does with
-// one partition and shuffle: false.
+// A case without "compile" only predicts; "epochs" 0 does not train. Training is what a worker does
+// with one partition and shuffle: false.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -23,6 +25,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/atomic_file.h"
@@ -32,6 +35,7 @@
 #include "common/safetensors.h"
 #include "worker/keras/compile.h"
 #include "worker/keras/model.h"
+#include "worker/keras/reference.h"
 #include "worker/keras/weight.h"
 
 namespace elephas::keras {
@@ -226,8 +230,7 @@ int Main(const std::string& directory) {
   at::set_num_threads(1);
   std::ifstream in(directory + "/request.json");
   const json request = json::parse(in);
-  const Result<safetensors::File> file =
-      safetensors::ReadFile(directory + "/request.safetensors");
+  const Result<safetensors::File> file = safetensors::ReadFile(directory + "/request.safetensors");
   if (!file.ok()) {
     std::cerr << file.status().message() << "\n";
     return 1;
@@ -255,8 +258,12 @@ int Main(const std::string& directory) {
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::cerr << "usage: elephas-keras-probe DIRECTORY\n";
+    std::cerr << "usage: elephas-keras-probe DIRECTORY | --reference\n";
     return 2;
+  }
+  if (std::string_view(argv[1]) == "--reference") {
+    std::cout << elephas::keras::SupportedMarkdown();
+    return 0;
   }
   try {
     return elephas::keras::Main(argv[1]);

@@ -21,14 +21,15 @@ Tensor SparsePlus(const Tensor& x) {
 
 Tensor SparseSigmoid(const Tensor& x) { return at::clamp(0.5 * (x + 1.0), 0.0, 1.0); }
 
-// Martins and Astudillo 2016: the projection of x onto the simplex along its last axis.
+// After Martins and Astudillo 2016, with Keras' own threshold: it adds up the cumulative sums of
+// the support where the paper takes the last of them.
 Tensor Sparsemax(const Tensor& x) {
   const Tensor sorted = std::get<0>(at::sort(x, -1, /*descending=*/true));
   const Tensor sums = at::cumsum(sorted, -1);
   const Tensor ranks = at::arange(1, x.size(-1) + 1, x.options());
-  const Tensor support = (ranks * sorted + 1.0) > sums;
+  const Tensor support = sorted - (sums - 1.0) / ranks > 0.0;
   const Tensor count = support.sum(-1, /*keepdim=*/true);
-  const Tensor tau = (at::where(support, sorted, at::zeros_like(sorted)).sum(-1, true) - 1.0) / count;
+  const Tensor tau = (at::where(support, sums, at::zeros_like(sums)).sum(-1, true) - 1.0) / count;
   return at::clamp_min(x - tau, 0.0);
 }
 
@@ -73,8 +74,8 @@ constexpr std::array<Entry, 31> kActivations{{
     {"sparsemax", Sparsemax},
 }};
 
-// keras.activations.relu with its options: what is above the threshold, cut to [0, max_value], minus
-// negative_slope times what is missing below the threshold.
+// keras.activations.relu with its options: what is above the threshold, cut to [0, max_value],
+// minus negative_slope times what is missing below the threshold.
 ActivationFunction Relu(ConfigReader& config) {
   const double slope = config.Number("negative_slope", 0.0);
   const double threshold = config.Number("threshold", 0.0);
@@ -89,8 +90,8 @@ ActivationFunction Relu(ConfigReader& config) {
 
 ActivationFunction LeakyRelu(ConfigReader& config) {
   // Keras 2 called it alpha, with another default.
-  const double slope = config.Has("alpha") ? config.Number("alpha", 0.3)
-                                           : config.Number("negative_slope", 0.3);
+  const double slope =
+      config.Has("alpha") ? config.Number("alpha", 0.3) : config.Number("negative_slope", 0.3);
   return [slope](const Tensor& x) { return at::leaky_relu(x, slope); };
 }
 
@@ -149,9 +150,9 @@ Result<Activation> ParseActivation(const json& input, const std::string& where) 
 
 Activation ReadActivation(ConfigReader& config, std::string_view name, const char* fallback) {
   const json& option = config.Any(name);
-  Result<Activation> activation = ParseActivation(
-      option.is_null() && fallback != nullptr ? json(fallback) : option,
-      "'" + std::string(name) + "'");
+  Result<Activation> activation =
+      ParseActivation(option.is_null() && fallback != nullptr ? json(fallback) : option,
+                      "'" + std::string(name) + "'");
   if (activation.ok()) return *std::move(activation);
   config.Fail(activation.status());
   return {};

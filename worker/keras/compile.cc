@@ -27,18 +27,24 @@ LabelKind KindOf(const Tensor& y_true, const Tensor& y_pred) {
 
 const char* AccuracyFor(LabelKind kind) {
   switch (kind) {
-    case LabelKind::kBinary: return "binary_accuracy";
-    case LabelKind::kSparse: return "sparse_categorical_accuracy";
-    case LabelKind::kCategorical: break;
+    case LabelKind::kBinary:
+      return "binary_accuracy";
+    case LabelKind::kSparse:
+      return "sparse_categorical_accuracy";
+    case LabelKind::kCategorical:
+      break;
   }
   return "categorical_accuracy";
 }
 
 const char* CrossentropyFor(LabelKind kind) {
   switch (kind) {
-    case LabelKind::kBinary: return "binary_crossentropy";
-    case LabelKind::kSparse: return "sparse_categorical_crossentropy";
-    case LabelKind::kCategorical: break;
+    case LabelKind::kBinary:
+      return "binary_crossentropy";
+    case LabelKind::kSparse:
+      return "sparse_categorical_crossentropy";
+    case LabelKind::kCategorical:
+      break;
   }
   return "categorical_crossentropy";
 }
@@ -54,8 +60,9 @@ Status CheckShape(const Tensor& labels, const Shape& output, const LabelRule& ru
   Shape row(labels.sizes().begin() + 1, labels.sizes().end());
   Shape wanted = output;
   if (rule.class_indices) {
-    ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t axis,
-                             NormalizeAxis(rule.axis < 0 ? rule.axis : rule.axis - 1, output.size()));
+    ELEPHAS_ASSIGN_OR_RETURN(
+        const std::int64_t axis,
+        NormalizeAxis(rule.axis < 0 ? rule.axis : rule.axis - 1, output.size()));
     if (row.size() == output.size() && row[static_cast<std::size_t>(axis)] == 1) {
       row.erase(row.begin() + axis);
     }
@@ -180,7 +187,8 @@ class CompiledLossImpl final : public CompiledLoss {
       const OutputSpec& output = outputs[term.output];
       const Tensor& own = labels[term.output];
       const LabelRule& rule = term.loss->labels();
-      const std::string where = "labels of output '" + output.name + "' (" + term.loss->name() + ")";
+      const std::string where =
+          "labels of output '" + output.name + "' (" + term.loss->name() + ")";
       if (own.dim() == 0) return Invalid(where + ": are a scalar");
       if (const Status status = CheckShape(own, output.shape, rule); !status.ok()) {
         return status.Annotate(where);

@@ -14,19 +14,21 @@
 
 namespace elephas::keras {
 
-// One batch's labels in output order, batch first; sample weights are empty or one per output, [batch].
+// One batch's labels in output order, batch first; sample weights are empty or one per output,
+// [batch].
 struct Targets {
   std::vector<at::Tensor> labels;
   std::vector<at::Tensor> sample_weights;
 };
 
-// Not thread-safe. Refers to the model, which must outlive it: masks of the predictions come from there.
+// Not thread-safe. Refers to the model, which must outlive it: masks of the predictions come from
+// there.
 class CompiledLoss {
  public:
-  // `compile` in Keras' words: loss, loss_weights, metrics, weighted_metrics; each a string, config,
-  // list or dict by output name. kInvalid names what is unknown, and a missing loss. The optimizer is
-  // read elsewhere (common/optimizer.h).
-  // "accuracy" is resolved by the output's shape and the loss as Keras does.
+  // `compile` in Keras' words: loss, loss_weights, metrics, weighted_metrics; each a string,
+  // config, list or dict by output name. kInvalid names what is unknown, and a missing loss. The
+  // optimizer is read elsewhere (common/optimizer.h). "accuracy" is resolved by the output's shape
+  // and the loss as Keras does.
   static Result<std::unique_ptr<CompiledLoss>> FromConfig(const nlohmann::json& compile,
                                                           const Model& model);
   virtual ~CompiledLoss() = default;
@@ -38,10 +40,11 @@ class CompiledLoss {
   // c10::Error for labels or weights whose shapes do not fit.
   virtual at::Tensor Compute(const std::vector<at::Tensor>& outputs, const Targets& targets,
                              const at::Tensor& regularization, MetricSums& sums) = 0;
-  // The label of row `row` cannot be used with the loss (class out of range, negative class, shape):
-  // kInvalid with the reason. Looks at whole label arrays at once.
+  // The label of row `row` cannot be used with the loss (class out of range, negative class,
+  // shape): kInvalid with the reason. Looks at whole label arrays at once.
   virtual Status CheckLabels(const std::vector<at::Tensor>& labels) const = 0;
-  // The names that Compute adds, in Keras' order: "loss", the losses of several outputs, the metrics.
+  // The names that Compute adds, in Keras' order: "loss", the losses of several outputs, the
+  // metrics.
   [[nodiscard]] virtual std::vector<std::string> MetricNames() const = 0;
 };
 

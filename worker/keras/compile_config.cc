@@ -17,7 +17,8 @@ constexpr int kMaxDepth = 64;
 
 // What compile takes besides losses and metrics; read elsewhere, or without effect on the numbers.
 constexpr std::array<std::string_view, 6> kOtherFields{
-    "optimizer", "run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss", "pss_evaluation_shards"};
+    "optimizer",   "run_eagerly",     "steps_per_execution",
+    "jit_compile", "auto_scale_loss", "pss_evaluation_shards"};
 
 bool IsObject(const json& value) {  // a serialized loss or metric, not a dict by output name
   return value.is_string() || (value.is_object() && value.contains("class_name"));
@@ -58,7 +59,8 @@ class Parser {
     for (const auto& [name, value] : compile_.items()) {
       const bool ours = name == "loss" || name == "loss_weights" || name == "metrics" ||
                         name == "weighted_metrics";
-      if (!ours && std::find(kOtherFields.begin(), kOtherFields.end(), name) == kOtherFields.end()) {
+      if (!ours &&
+          std::find(kOtherFields.begin(), kOtherFields.end(), name) == kOtherFields.end()) {
         return Invalid("compile: '" + name + "' is not supported");
       }
     }
@@ -126,7 +128,8 @@ class Parser {
     if (outputs_.size() == 1) {
       std::vector<json> flat;
       Flatten(value, flat);
-      for (const json& item : flat) ELEPHAS_RETURN_IF_ERROR(AddMetric(item, field, 0, "", weighted));
+      for (const json& item : flat)
+        ELEPHAS_RETURN_IF_ERROR(AddMetric(item, field, 0, "", weighted));
       return OkStatus();
     }
     ELEPHAS_ASSIGN_OR_RETURN(const std::vector<json> entries,
@@ -175,7 +178,8 @@ class Parser {
 
 }  // namespace
 
-Result<CompileTerms> ParseCompile(const json& compile, const std::vector<std::string>& output_names) {
+Result<CompileTerms> ParseCompile(const json& compile,
+                                  const std::vector<std::string>& output_names) {
   return Parser(compile, output_names).Parse();
 }
 

@@ -50,6 +50,11 @@ const json* ConfigReader::Field(std::string_view name) {
 
 bool ConfigReader::Has(std::string_view name) { return Field(name) != nullptr; }
 
+bool ConfigReader::IsNull(std::string_view name) {
+  known_.emplace(name);
+  return config_.is_object() && config_.contains(name) && config_.find(name)->is_null();
+}
+
 const json& ConfigReader::Any(std::string_view name) {
   const json* field = Field(name);
   return field == nullptr ? kNull : *field;

@@ -1,5 +1,5 @@
-// Reads the `config` of one Keras object (layer, initializer, loss, …) strictly: each option has its
-// type, and an option that nobody asked for is an error, so none is ignored in silence.
+// Reads the `config` of one Keras object (layer, initializer, loss, …) strictly: each option has
+// its type, and an option that nobody asked for is an error, so none is ignored in silence.
 //
 // The first problem is kept; read everything, then ask Finish(). Getters return the fallback (or a
 // harmless value) after a problem, so a constructor can read all its options without checking each.
@@ -26,6 +26,8 @@ class ConfigReader {
 
   // The option is there and not null.
   bool Has(std::string_view name);
+  // The option is there and null, which for some means more than being left out.
+  bool IsNull(std::string_view name);
   // The option as it is; null when left out.
   const nlohmann::json& Any(std::string_view name);
 

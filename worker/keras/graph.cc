@@ -234,7 +234,9 @@ void Graph::NumberValues(const ShapeTable& table) {
     node.outputs = table[node.layer][node.index].size();
     value_count_ += node.outputs;
   }
-  const auto value_of = [&](const TensorRef& ref) { return first[ref.layer][ref.node] + ref.tensor; };
+  const auto value_of = [&](const TensorRef& ref) {
+    return first[ref.layer][ref.node] + ref.tensor;
+  };
   std::vector<std::size_t> last_use(value_count_, kNone);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     Node& node = nodes_[i];

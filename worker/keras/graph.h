@@ -36,6 +36,7 @@ class Graph final : public Layer {
                                                const ShapeList& inputs) const override;
   Values Run(const Call& call, std::span<const Value> inputs, Step& step) override;
   [[nodiscard]] bool TakesIntegers() const override { return true; }
+  [[nodiscard]] bool MixesRows() const override { return true; }  // some layer of it may
 
  private:
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
@@ -49,8 +50,8 @@ class Graph final : public Layer {
   struct Node {
     std::size_t layer = 0, index = 0;  // the layer's index-th call
     Call call;
-    std::vector<TensorRef> refs;        // the inputs' tensors, in order of the arguments
-    std::vector<TensorRef> mask_refs;   // an explicit `mask` argument, for the first inputs
+    std::vector<TensorRef> refs;             // the inputs' tensors, in order of the arguments
+    std::vector<TensorRef> mask_refs;        // an explicit `mask` argument, for the first inputs
     std::vector<std::size_t> inputs, masks;  // the same as value numbers, once those are known
     std::size_t first_output = 0, outputs = 0;
     std::vector<std::size_t> released;  // values that nobody needs after this node
@@ -64,7 +65,8 @@ class Graph final : public Layer {
   static Status BindArguments(const NodeConfig& config, const Layer& layer, Node& node);
   // Kahn's algorithm; kInvalid names a layer on a cycle.
   Status SortNodes();
-  // Walks all nodes with shapes. With `makers` (one per layer) each layer is built at its first call.
+  // Walks all nodes with shapes. With `makers` (one per layer) each layer is built at its first
+  // call.
   Result<ShapeTable> InferShapes(const ShapeList& inputs, std::vector<WeightMaker>* makers) const;
   [[nodiscard]] Result<Shape> ShapeOf(const ShapeTable& table, const TensorRef& ref) const;
   // Gives every tensor its place in the array of values that Run fills.

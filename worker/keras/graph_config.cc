@@ -275,7 +275,8 @@ class Parser {
   Result<TensorRef> ReadHistory(const json& value) {
     if (!IsHistory(value)) return Invalid("a tensor must be [layer, node, tensor]");
     const auto it = index_.find(value[0].get<std::string>());
-    if (it == index_.end()) return Invalid("there is no layer '" + value[0].get<std::string>() + "'");
+    if (it == index_.end())
+      return Invalid("there is no layer '" + value[0].get<std::string>() + "'");
     const auto node = IndexOf(value[1]);
     const auto tensor = IndexOf(value[2]);
     if (!node || !tensor) return Invalid("a tensor has a bad index");
@@ -333,7 +334,8 @@ class Parser {
     for (const json& item : value) {
       ArgumentConfig inner;
       ELEPHAS_RETURN_IF_ERROR(ReadArgument(item, inner));
-      if (inner.tensors.empty()) return Invalid("lists that mix tensors and constants are not supported");
+      if (inner.tensors.empty())
+        return Invalid("lists that mix tensors and constants are not supported");
       out.tensors.insert(out.tensors.end(), inner.tensors.begin(), inner.tensors.end());
     }
     return OkStatus();

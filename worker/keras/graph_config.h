@@ -13,7 +13,8 @@
 
 namespace elephas::keras {
 
-// A tensor: output `tensor` of the `node`-th call of layer `layer` (index into GraphConfig::layers).
+// A tensor: output `tensor` of the `node`-th call of layer `layer` (index into
+// GraphConfig::layers).
 struct TensorRef {
   std::size_t layer = 0, node = 0, tensor = 0;
   friend auto operator<=>(const TensorRef&, const TensorRef&) = default;
@@ -31,7 +32,8 @@ struct NodeConfig {
 };
 
 struct LayerConfig {
-  const nlohmann::json* json = nullptr;  // {"class_name", "config", …}; lives as long as the model's
+  const nlohmann::json* json =
+      nullptr;  // {"class_name", "config", …}; lives as long as the model's
   std::string name, class_name;
   std::string place;  // "layers[2] of model 'm'"
   bool is_input = false;
@@ -45,7 +47,8 @@ struct GraphConfig {
   bool trainable = true;
   std::vector<LayerConfig> layers;
   std::vector<TensorRef> inputs, outputs;
-  std::vector<std::string> output_names;  // names given by the model itself (dict outputs); or empty
+  std::vector<std::string>
+      output_names;  // names given by the model itself (dict outputs); or empty
 };
 
 // Reads `model` ({"class_name": "Sequential" | "Functional" | "Model", "config"}). kInvalid names

@@ -128,8 +128,8 @@ Initializer GeneralVarianceScaling(ConfigReader& config) {
   return VarianceScaling(config, scaling);
 }
 
-// Rows (or columns) of a random orthogonal matrix: modified Gram-Schmidt, run twice for accuracy, on
-// a normal matrix. Its R has a positive diagonal, which is the sign that Keras fixes.
+// Rows (or columns) of a random orthogonal matrix: modified Gram-Schmidt, run twice for accuracy,
+// on a normal matrix. Its R has a positive diagonal, which is the sign that Keras fixes.
 Initializer Orthogonal(ConfigReader& config) {
   const double gain = config.Number("gain", 1.0);
   return [gain](const Shape& shape, std::uint64_t seed, std::span<float> values) {
@@ -187,7 +187,9 @@ constexpr std::array<Entry, 17> kInitializers{{
     {"Zeros", [](ConfigReader&) { return ConstantInitializer(0.0F); }},
     {"Ones", [](ConfigReader&) { return ConstantInitializer(1.0F); }},
     {"Constant",
-     [](ConfigReader& c) { return ConstantInitializer(static_cast<float>(c.Number("value", 0.0))); }},
+     [](ConfigReader& c) {
+       return ConstantInitializer(static_cast<float>(c.Number("value", 0.0)));
+     }},
     {"Identity", Identity},
     {"Orthogonal", Orthogonal},
     {"RandomNormal",
@@ -259,10 +261,10 @@ Result<Initializer> ParseInitializer(const json& input, const std::string& fallb
     const auto own_seed = object.config.find("seed");
     if (own_seed != object.config.end() && own_seed->is_number_integer()) {
       const auto fixed = static_cast<std::uint64_t>(own_seed->get<std::int64_t>());
-      return Initializer([initializer, fixed](const Shape& shape, std::uint64_t,
-                                              std::span<float> values) {
-        initializer(shape, MixSeed({fixed}), values);
-      });
+      return Initializer(
+          [initializer, fixed](const Shape& shape, std::uint64_t, std::span<float> values) {
+            initializer(shape, MixSeed({fixed}), values);
+          });
     }
     return initializer;
   }
@@ -271,8 +273,7 @@ Result<Initializer> ParseInitializer(const json& input, const std::string& fallb
 
 Initializer ReadInitializer(ConfigReader& config, const std::string& name,
                             const std::string& fallback) {
-  Result<Initializer> initializer =
-      ParseInitializer(config.Any(name), fallback, "'" + name + "'");
+  Result<Initializer> initializer = ParseInitializer(config.Any(name), fallback, "'" + name + "'");
   if (initializer.ok()) return *std::move(initializer);
   config.Fail(initializer.status());
   return ConstantInitializer(0.0F);

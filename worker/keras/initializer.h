@@ -17,7 +17,8 @@
 namespace elephas::keras {
 
 // Fills `values` (row-major, of `shape`). Pure function of the arguments.
-using Initializer = std::function<void(const Shape& shape, std::uint64_t seed, std::span<float> values)>;
+using Initializer =
+    std::function<void(const Shape& shape, std::uint64_t seed, std::span<float> values)>;
 
 // `json` as Keras writes it; null means `fallback`. kInvalid names what is unknown.
 Result<Initializer> ParseInitializer(const nlohmann::json& json, const std::string& fallback,

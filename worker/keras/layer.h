@@ -1,8 +1,8 @@
 // What a layer is to the graph that calls it.
 //
-// A layer is made from its config (layer_table.h), built once with the shapes of its first call, and
-// then run. The graph does everything that layers have in common: argument lists, masks, casting of
-// integer inputs, activity regularizers.
+// A layer is made from its config (layer_table.h), built once with the shapes of its first call,
+// and then run. The graph does everything that layers have in common: argument lists, masks,
+// casting of integer inputs, activity regularizers.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -32,8 +32,8 @@ using Values = std::vector<Value>;
 // How one node calls its layer; fixed when the graph is built.
 struct Call {
   struct Argument {
-    std::string name;         // of the parameter in the layer's Python call()
-    std::size_t first = 0;    // its tensors are inputs [first, first + count)
+    std::string name;       // of the parameter in the layer's Python call()
+    std::size_t first = 0;  // its tensors are inputs [first, first + count)
     std::size_t count = 0;
     nlohmann::json constant;  // what else was given; null when tensors were
   };
@@ -65,7 +65,8 @@ class Layer {
   };
   Identity identity;
 
-  // The parameters of the Python call(), in order, those apart that every layer has (mask, training).
+  // The parameters of the Python call(), in order, those apart that every layer has (mask,
+  // training).
   [[nodiscard]] virtual std::span<const std::string_view> Parameters() const;
   // Creates weights and sublayers. Called once, before everything below.
   virtual Status Build(const Call& call, const ShapeList& inputs, WeightMaker& weights);
@@ -76,6 +77,8 @@ class Layer {
   virtual Values Run(const Call& call, std::span<const Value> inputs, Step& step) = 0;
   // False: integer inputs become float32 before Run.
   [[nodiscard]] virtual bool TakesIntegers() const { return false; }
+  // While training, a row's output depends on the other rows of the batch (batch normalization).
+  [[nodiscard]] virtual bool MixesRows() const { return false; }
 };
 
 // One tensor in, one out.
@@ -84,7 +87,7 @@ class UnaryLayer : public Layer {
   Status Build(const Call& call, const ShapeList& inputs, WeightMaker& weights) final;
   [[nodiscard]] Result<ShapeList> OutputShapes(const Call& call,
                                                const ShapeList& inputs) const final;
-  Values Run(const Call& call, std::span<const Value> inputs, Step& step) final;
+  Values Run(const Call& call, std::span<const Value> inputs, Step& step) override;
 
   virtual Status BuildFor(const Shape& input, WeightMaker& weights);
   [[nodiscard]] virtual Result<Shape> OutputShape(const Shape& input) const { return input; }

@@ -45,11 +45,21 @@ std::vector<LayerFamily> LayerFamilies() {
   return {
       {"Core", CoreLayers()},
       {"Activations", ActivationLayers()},
+      {"Tokens and masks", TokenLayers()},
+      {"Preprocessing", PreprocessingLayers()},
       {"Reshaping", ReshapingLayers()},
+      {"Resizing", ResizingLayers()},
       {"Convolution", ConvolutionLayers()},
+      {"Transposed convolution", TransposedConvolutionLayers()},
       {"Pooling", PoolingLayers()},
+      {"Global pooling", GlobalPoolingLayers()},
       {"Normalization", NormalizationLayers()},
-      {"Random", RandomLayers()},
+      {"Regularization", RandomLayers()},
+      {"Recurrent", RecurrentLayers()},
+      {"Attention", AttentionLayers()},
+      {"Merging", MergingLayers()},
+      {"Arithmetic operations", OperationLayers()},
+      {"Tensor operations", TensorOperationLayers()},
   };
 }
 
@@ -74,13 +84,16 @@ Result<std::unique_ptr<Layer>> MakeLayerFromJson(const json& input, const std::s
     return std::unique_ptr<Layer>(std::move(graph));
   }
   const std::string name = config->is_object() ? StringField(*config, "name") : "";
-  const std::string where = place + (name.empty() ? "" : " '" + name + "'") + " (" + class_name + ")";
-  const LayerEntry* entry = FindEntry(class_name);
+  const std::string where =
+      place + (name.empty() ? "" : " '" + name + "'") + " (" + class_name + ")";
+  const std::string module = StringField(input, "module");
+  const bool is_operation = module.starts_with("keras.src.ops") || module.starts_with("keras.ops");
+  const LayerEntry* entry = FindEntry(is_operation ? "ops." + class_name : class_name);
   if (entry == nullptr) return Invalid(where + ": this class of layers is not supported");
   ConfigReader reader(*config, where);
   // What every layer has. Shapes stand in the graph already.
   reader.Ignore({"name", "batch_input_shape", "batch_shape", "input_shape"});
-  CheckDtype(reader);
+  if (!is_operation) CheckDtype(reader);  // those that have one read it
   const bool trainable = reader.Bool("trainable", true);
   Regularizer activity = ReadRegularizer(reader, "activity_regularizer");
   std::unique_ptr<Layer> layer = entry->make(reader);

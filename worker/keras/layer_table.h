@@ -29,13 +29,23 @@ std::unique_ptr<Layer> MakeLayer(ConfigReader& config) {
 // The families, one per file.
 std::span<const LayerEntry> CoreLayers();
 std::span<const LayerEntry> ActivationLayers();
+std::span<const LayerEntry> TokenLayers();
+std::span<const LayerEntry> PreprocessingLayers();
 std::span<const LayerEntry> ReshapingLayers();
+std::span<const LayerEntry> ResizingLayers();
 std::span<const LayerEntry> ConvolutionLayers();
+std::span<const LayerEntry> TransposedConvolutionLayers();
 std::span<const LayerEntry> PoolingLayers();
+std::span<const LayerEntry> GlobalPoolingLayers();
 std::span<const LayerEntry> NormalizationLayers();
 std::span<const LayerEntry> RandomLayers();
+std::span<const LayerEntry> RecurrentLayers();
+std::span<const LayerEntry> AttentionLayers();
+std::span<const LayerEntry> MergingLayers();
+// Operations on tensors (`x + 1`); their class names have "ops." before them here.
+std::span<const LayerEntry> OperationLayers();
+std::span<const LayerEntry> TensorOperationLayers();
 
-// Operations on tensors that functional models store (`x + 1`): same builders, another namespace.
 struct LayerFamily {
   std::string_view title;  // for docs/keras.md
   std::span<const LayerEntry> entries;
@@ -45,8 +55,8 @@ std::vector<LayerFamily> LayerFamilies();
 // True when `json` is a whole model (Sequential, Functional, Model).
 bool IsModelClass(std::string_view class_name);
 
-// Makes the layer that `json` ({"class_name", "config", …}) describes, or the model inside the model.
-// `place` says where it sits ("model 'm' layers[2]"). kInvalid names place, layer and class.
+// Makes the layer that `json` ({"class_name", "config", …}) describes, or the model inside the
+// model. `place` says where it sits ("model 'm' layers[2]"). kInvalid names place, layer and class.
 Result<std::unique_ptr<Layer>> MakeLayerFromJson(const nlohmann::json& json,
                                                  const std::string& place);
 

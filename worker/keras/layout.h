@@ -1,11 +1,12 @@
 // The one place that knows how Keras' memory layouts differ from LibTorch's.
 //
-// Weights stay in Keras' layout in the arena, because files and the parameter server speak Keras, and
-// activations stay in Keras' data_format. What LibTorch's kernels want is made here as views:
+// Weights stay in Keras' layout in the arena, because files and the parameter server speak Keras,
+// and activations stay in Keras' data_format. What LibTorch's kernels want is made here as views:
 //
 //            Keras                          LibTorch
 //   data     [N, spatial…, C]  or           [N, C, spatial…]; of channels-last data this is the
-//            [N, C, spatial…]               channels_last memory format, which the kernels take as is
+//            [N, C, spatial…]               channels_last memory format, which the kernels take as
+//            is
 //   kernel   [spatial…, in / groups, out]   [out, in / groups, spatial…]
 //   transposed convolution's kernel
 //            [spatial…, out, in]            [in, out, spatial…]

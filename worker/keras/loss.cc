@@ -22,8 +22,12 @@ bool IsShortName(std::string_view wanted, std::string_view short_name) {
 
 }  // namespace
 
+std::vector<std::span<const LossEntry>> LossFamilies() {
+  return {RegressionLosses(), ProbabilisticLosses(), HingeLosses(), StructuredLosses()};
+}
+
 const LossEntry* FindLoss(std::string_view name) {
-  for (const auto family : {RegressionLosses(), ProbabilisticLosses(), HingeLosses()}) {
+  for (const auto family : LossFamilies()) {
     for (const LossEntry& entry : family) {
       if (name == entry.class_name || name == entry.function ||
           IsShortName(name, entry.short_name)) {
@@ -44,7 +48,7 @@ Result<std::unique_ptr<Loss>> Loss::FromConfig(const json& identifier, const std
   const std::string reduction =
       reader.Choice("reduction", "sum_over_batch_size",
                     {"sum_over_batch_size", "auto", "mean", "sum", "mean_with_sample_weight"});
-  loss->reduction_ = reduction == "sum" ? Reduction::kSum
+  loss->reduction_ = reduction == "sum"                       ? Reduction::kSum
                      : reduction == "mean_with_sample_weight" ? Reduction::kWeightedMean
                                                               : Reduction::kMean;
   reader.Ignore({"dtype", "fn"});

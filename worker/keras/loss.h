@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/result.h"
 #include "worker/keras/config_reader.h"
@@ -21,8 +22,8 @@ namespace elephas::keras {
 inline constexpr double kEpsilon = 1e-7;
 
 // Per-sample values of one batch. A function may leave a mask of the values that count.
-using LossFunction = std::function<at::Tensor(const at::Tensor& y_true, const at::Tensor& y_pred,
-                                              at::Tensor* mask)>;
+using LossFunction =
+    std::function<at::Tensor(const at::Tensor& y_true, const at::Tensor& y_pred, at::Tensor* mask)>;
 
 // What a loss wants of its labels, for checking a dataset before training.
 struct LabelRule {
@@ -42,6 +43,9 @@ struct LossEntry {
 std::span<const LossEntry> RegressionLosses();
 std::span<const LossEntry> ProbabilisticLosses();
 std::span<const LossEntry> HingeLosses();
+std::span<const LossEntry> StructuredLosses();
+// All of them.
+std::vector<std::span<const LossEntry>> LossFamilies();
 
 // Null when no loss has that name (class, function or short name).
 const LossEntry* FindLoss(std::string_view name);
@@ -69,11 +73,11 @@ class Loss {
 
 // Keras' helpers, shared with the metrics.
 
-// When ranks differ by one and the longer shape ends in 1, that axis is dropped; a vector is extended
-// instead.
+// When ranks differ by one and the longer shape ends in 1, that axis is dropped; a vector is
+// extended instead.
 void SqueezeOrExpand(at::Tensor& a, at::Tensor& b);
-// Sample weights with a mask merged into them; undefined when there is neither. With `rescale` masked
-// means stay means (reductions sum_over_batch_size and mean).
+// Sample weights with a mask merged into them; undefined when there is neither. With `rescale`
+// masked means stay means (reductions sum_over_batch_size and mean).
 at::Tensor MergeMask(const at::Tensor& weights, const at::Tensor& mask, bool rescale);
 
 }  // namespace elephas::keras

@@ -42,8 +42,12 @@ void AddToMean(Tensor values, const Tensor& weights, MetricState& state) {
                                         : 1.0;
 }
 
+std::vector<std::span<const MetricEntry>> MetricFamilies() {
+  return {MeanMetrics(), ConfusionMetrics(), AggregateMetrics()};
+}
+
 const MetricEntry* FindMetric(std::string_view name) {
-  for (const auto family : {MeanMetrics()}) {
+  for (const auto family : MetricFamilies()) {
     for (const MetricEntry& entry : family) {
       std::string upper(entry.short_name);
       std::transform(upper.begin(), upper.end(), upper.begin(),
@@ -64,9 +68,9 @@ Result<NamedMetric> MakeMetric(const json& identifier, const std::string& where)
   ConfigReader reader(object.config, where + " (" + object.name + ")");
   reader.Ignore({"dtype", "fn"});
   // A string names the metric as the user typed it; an object has a name of its own.
-  NamedMetric metric{reader.String("name", identifier.is_string() ? object.name
-                                                                  : std::string(entry->name)),
-                     entry->make(reader)};
+  NamedMetric metric{
+      reader.String("name", identifier.is_string() ? object.name : std::string(entry->name)),
+      entry->make(reader)};
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   return metric;
 }

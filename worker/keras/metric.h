@@ -1,5 +1,5 @@
-// Keras' metrics by name, as additive states (common/protocol.h): what a batch adds is computed here,
-// the value of a total in common/metrics.h.
+// Keras' metrics by name, as additive states (common/protocol.h): what a batch adds is computed
+// here, the value of a total in common/metrics.h.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/protocol.h"
 #include "common/result.h"
@@ -38,6 +39,10 @@ struct MetricEntry {
 };
 // The families, one file each under metrics/.
 std::span<const MetricEntry> MeanMetrics();
+std::span<const MetricEntry> ConfusionMetrics();
+std::span<const MetricEntry> AggregateMetrics();
+// All of them.
+std::vector<std::span<const MetricEntry>> MetricFamilies();
 
 // Null when no metric has that name.
 const MetricEntry* FindMetric(std::string_view name);

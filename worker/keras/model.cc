@@ -1,6 +1,7 @@
 #include "worker/keras/model.h"
 
 #include <c10/core/GradMode.h>
+#include <unistd.h>
 
 #include <deque>
 #include <exception>
@@ -59,7 +60,8 @@ class ModelImpl final : public Model {
       model->inputs_.push_back({port.name, {port.shape.begin() + 1, port.shape.end()}, port.dtype});
     }
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      if (outputs[i].empty()) return Invalid("output '" + graph.output_names()[i] + "' is a scalar");
+      if (outputs[i].empty())
+        return Invalid("output '" + graph.output_names()[i] + "' is a scalar");
       model->outputs_.push_back(
           {graph.output_names()[i], {outputs[i].begin() + 1, outputs[i].end()}});
     }
@@ -106,7 +108,9 @@ class ModelImpl final : public Model {
   Tensor RegularizationLoss() override {
     const c10::AutoGradMode record(step_.training);
     Tensor total;
-    const auto add = [&total](const Tensor& loss) { total = total.defined() ? total + loss : loss; };
+    const auto add = [&total](const Tensor& loss) {
+      total = total.defined() ? total + loss : loss;
+    };
     for (const Tensor& loss : step_.losses) add(loss);
     for (const Weight* weight : regularized_) add(weight->regularizer(weight->tensor));
     return total;
@@ -131,9 +135,9 @@ class ModelImpl final : public Model {
                   "' has shape ", x.sizes().slice(1), ", the model wants ",
                   at::IntArrayRef(spec.shape));
     }
-    const at::ScalarType type = spec.dtype == "bool"            ? at::kBool
+    const at::ScalarType type = spec.dtype == "bool"         ? at::kBool
                                 : IsIntegerDtype(spec.dtype) ? at::kLong
-                                                                : at::kFloat;
+                                                             : at::kFloat;
     return x.to(parameters_.device(), type);
   }
 
@@ -161,13 +165,28 @@ class ModelImpl final : public Model {
             {weight->path, weight->shape, trainable, layout_.total_elements, size});
         layout_.total_elements += size;
         if (trainable) layout_.trainable_elements += size;
-        if (layout_.total_elements > kMaxElements) return Invalid("the model's weights are too large");
+        if (layout_.total_elements > kMaxElements)
+          return Invalid("the model's weights are too large");
         arena_.push_back(weight);
         if (trainable && weight->regularizer) regularized_.push_back(weight);
         if (trainable && weight->constraint) constrained_.push_back(weight);
       }
     }
-    return OkStatus();
+    return CheckMemory();
+  }
+
+  // An arena that cannot fit would not fail when it is allocated, but kill the process when
+  // touched.
+  [[nodiscard]] Status CheckMemory() const {
+    const auto bytes = static_cast<double>(layout_.total_elements + layout_.trainable_elements) *
+                       static_cast<double>(sizeof(float));
+    const auto memory =
+        static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+    if (bytes <= memory) return OkStatus();
+    return Invalid("its weights and gradients need " +
+                   std::to_string(static_cast<std::int64_t>(bytes / 1e9)) +
+                   " GB, this machine has " +
+                   std::to_string(static_cast<std::int64_t>(memory / 1e9)) + " GB of memory");
   }
 
   void Initialize(std::uint64_t seed) {

@@ -45,8 +45,8 @@ class Model {
   [[nodiscard]] virtual const std::vector<OutputSpec>& outputs() const = 0;
   // Names, shapes and offsets; the optimizer and examples fields are left for the caller.
   [[nodiscard]] virtual const ModelLayout& layout() const = 0;
-  // The same weights as a tree of Keras objects in Keras' order (worker/keras/weight.h), for readers
-  // and writers of Keras' files. The root stands for the model itself.
+  // The same weights as a tree of Keras objects in Keras' order (worker/keras/weight.h), for
+  // readers and writers of Keras' files. The root stands for the model itself.
   [[nodiscard]] virtual const WeightGroup& weight_tree() const = 0;
 
   // The arena, float32 [total_elements], on the model's device. Write into it to set all weights.
@@ -57,9 +57,9 @@ class Model {
   virtual void To(at::Device device) = 0;
 
   // Inputs in inputs() order, batch first. `training` switches dropout and batch statistics; layers
-  // then update their non-trainable weights in the arena. Random layers draw from LibTorch's default
-  // generator: seed it before. Throws c10::Error for shapes that do not fit.
-  // Without `training` no gradients are recorded.
+  // then update their non-trainable weights in the arena. Random layers draw from LibTorch's
+  // default generator: seed it before. Throws c10::Error for shapes that do not fit. Without
+  // `training` no gradients are recorded.
   virtual std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs, bool training) = 0;
   // Keras masks of the last Forward's outputs, in their order; undefined tensors for none. The
   // compiled loss asks for them.

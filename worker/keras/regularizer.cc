@@ -41,8 +41,7 @@ Regularizer OrthogonalRegularizer(ConfigReader& c) {
     const Tensor norms = at::sqrt(at::square(vectors).sum(1, true).clamp_min(1e-12));
     const Tensor unit = vectors / norms;
     const std::int64_t size = vectors.size(0);
-    const Tensor cosines =
-        at::matmul(unit, unit.t()) * (1.0 - at::eye(size, x.options()));
+    const Tensor cosines = at::matmul(unit, unit.t()) * (1.0 - at::eye(size, x.options()));
     const double pairs = static_cast<double>(size) * static_cast<double>(size - 1) / 2.0;
     return factor * 0.5 * at::abs(cosines).sum() / pairs;
   };

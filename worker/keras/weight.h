@@ -1,8 +1,8 @@
 // The weights that layers own, and how they come to lie in the model's flat arena.
 //
 // Layers ask a WeightMaker for weights while they are built; the tree of WeightGroups that this
-// leaves behind mirrors Keras' objects (a Bidirectional has a forward_layer, which has a cell), and is
-// what readers and writers of Keras' files walk. The arena is laid out from it afterwards.
+// leaves behind mirrors Keras' objects (a Bidirectional has a forward_layer, which has a cell), and
+// is what readers and writers of Keras' files walk. The arena is laid out from it afterwards.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -34,12 +34,13 @@ struct Weight {
 
 // The weights of one Keras object and of the objects inside it, in Keras' order.
 struct WeightGroup {
-  std::string attribute;   // the attribute that holds it in its parent: "cell", "query_dense", "layers"
-  std::string name;        // its Keras name: "lstm_cell"
-  std::string class_name;  // "LSTMCell"
-  std::string path;        // "lstm/lstm_cell"
-  bool random = false;     // Keras keeps a seed generator in it (Dropout and the like)
-  std::vector<Weight*> weights;                         // own variables, in order of creation
+  std::string
+      attribute;     // the attribute that holds it in its parent: "cell", "query_dense", "layers"
+  std::string name;  // its Keras name: "lstm_cell"
+  std::string class_name;        // "LSTMCell"
+  std::string path;              // "lstm/lstm_cell"
+  bool random = false;           // Keras keeps a seed generator in it (Dropout and the like)
+  std::vector<Weight*> weights;  // own variables, in order of creation
   std::vector<std::unique_ptr<WeightGroup>> children;  // in order of creation
 };
 

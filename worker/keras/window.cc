@@ -32,9 +32,12 @@ Result<Shape> Window::OutputShape(const Shape& input, std::int64_t channels) con
 
 Window::Pads Window::PadsFor(std::size_t axis, std::int64_t length) const {
   switch (padding) {
-    case Padding::kValid: return {};
-    case Padding::kCausal: return {Extent(axis) - 1, 0};
-    case Padding::kSame: break;
+    case Padding::kValid:
+      return {};
+    case Padding::kCausal:
+      return {Extent(axis) - 1, 0};
+    case Padding::kSame:
+      break;
   }
   const std::int64_t stride = strides[axis];
   const std::int64_t outputs = (length + stride - 1) / stride;

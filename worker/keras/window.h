@@ -1,4 +1,5 @@
-// Sliding windows as convolutions and pools share them: sizes, strides, dilations and Keras' paddings.
+// Sliding windows as convolutions and pools share them: sizes, strides, dilations and Keras'
+// paddings.
 #pragma once
 
 #include <ATen/ATen.h>

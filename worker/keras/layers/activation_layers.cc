@@ -12,7 +12,8 @@ using at::Tensor;
 
 class ActivationLayer final : public MaskPassingLayer {
  public:
-  explicit ActivationLayer(ConfigReader& c) : activation_(ReadActivation(c, "activation", nullptr)) {}
+  explicit ActivationLayer(ConfigReader& c)
+      : activation_(ReadActivation(c, "activation", nullptr)) {}
   Tensor Compute(const Tensor& x, Step&) override { return activation_(x); }
 
  private:
@@ -33,7 +34,7 @@ constexpr char kReLU[] = "ReLU";
 constexpr char kLeakyReLU[] = "LeakyReLU";
 constexpr char kElu[] = "ELU";
 
-// With a mask, masked positions get (nearly) no weight.
+// With a mask, masked positions get no weight. The mask must broadcast to the input.
 class SoftmaxLayer final : public Layer {
  public:
   explicit SoftmaxLayer(ConfigReader& c) : function_(MakeActivationLayer("Softmax", c)) {}
@@ -44,9 +45,9 @@ class SoftmaxLayer final : public Layer {
     const Tensor& x = inputs[0].tensor;
     const Tensor& mask = inputs[0].mask;
     if (!mask.defined()) return {{function_(x), {}}};
-    // Keras' large negative number for float32 softmax.
-    const Tensor adder = (1.0 - mask.to(x.scalar_type())) * -3.0e4;
-    return {{function_(x + adder), mask}};
+    const Tensor keep = mask.to(at::kBool);
+    const Tensor out = function_(at::where(keep, x, at::full_like(x, -1e9)));
+    return {{at::where(keep, out, at::zeros_like(out)), mask}};
   }
 
  private:

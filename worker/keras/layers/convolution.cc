@@ -38,11 +38,21 @@ Tensor Convolve(const Tensor& x, const Tensor& kernel, const Tensor& bias, const
   Shape padding;
   const Tensor padded = PadForWindow(x, window, 0.0, padding);
   const std::size_t rank = window.rank();
-  const Tensor y = at::convolution(
-      AddHeight(padded, rank), AddHeight(kernel, rank), bias, WithHeight(strides, 1),
-      WithHeight(padding, 0), WithHeight(window.dilation, 1), /*transposed=*/false,
-      /*output_padding=*/WithHeight(Shape(rank, 0), 0), groups);
+  const Tensor y = at::convolution(AddHeight(padded, rank), AddHeight(kernel, rank), bias,
+                                   WithHeight(strides, 1), WithHeight(padding, 0),
+                                   WithHeight(window.dilation, 1), /*transposed=*/false,
+                                   /*output_padding=*/WithHeight(Shape(rank, 0), 0), groups);
   return DropHeight(y, rank);
+}
+
+Result<std::int64_t> InputChannels(const Shape& input, const Window& window) {
+  if (input.size() != window.rank() + 2) {
+    return Invalid("needs an input of rank " + std::to_string(window.rank() + 2) + ", not " +
+                   ToString(input));
+  }
+  const std::int64_t channels = input[ChannelAxis(input.size(), window.channels_last)];
+  if (channels == kUnknown) return Invalid("the channel axis of its input must be known");
+  return channels;
 }
 
 template <std::size_t rank>
@@ -66,12 +76,7 @@ class Convolution final : public UnaryLayer {
   }
 
   Status BuildFor(const Shape& input, WeightMaker& weights) override {
-    if (input.size() != rank + 2) {
-      return Invalid("needs an input of rank " + std::to_string(rank + 2) + ", not " +
-                     ToString(input));
-    }
-    channels_ = input[ChannelAxis(input.size(), window_.channels_last)];
-    if (channels_ == kUnknown) return Invalid("the channel axis of its input must be known");
+    ELEPHAS_ASSIGN_OR_RETURN(channels_, InputChannels(input, window_));
     if (channels_ % groups_ != 0) return Invalid("the input's channels must divide by 'groups'");
     Shape shape = window_.size;
     shape.push_back(channels_ / groups_);
@@ -93,10 +98,9 @@ class Convolution final : public UnaryLayer {
   }
 
   Tensor Compute(const Tensor& x, Step&) override {
-    const Tensor y = Convolve(ToChannelsFirst(x, window_.channels_last),
-                              ConvolutionKernel(kernel_->tensor),
-                              bias_ == nullptr ? Tensor() : bias_->tensor, window_,
-                              window_.strides, groups_);
+    const Tensor y =
+        Convolve(ToChannelsFirst(x, window_.channels_last), ConvolutionKernel(kernel_->tensor),
+                 bias_ == nullptr ? Tensor() : bias_->tensor, window_, window_.strides, groups_);
     return activation_(FromChannelsFirst(y, window_.channels_last));
   }
 
@@ -111,13 +115,130 @@ class Convolution final : public UnaryLayer {
   Weight* bias_ = nullptr;
 };
 
-constexpr std::array<LayerEntry, 6> kEntries{{
+// A convolution of its own for each input channel.
+Tensor DepthwiseConvolve(const Tensor& x, const Tensor& kernel, const Tensor& bias,
+                         const Window& window) {
+  return Convolve(x, DepthwiseKernel(kernel), bias, window, window.strides, x.size(1));
+}
+
+template <std::size_t rank>
+class DepthwiseConvolution final : public UnaryLayer {
+ public:
+  explicit DepthwiseConvolution(ConfigReader& c)
+      : window_(ReadWindow(c, rank, false)),
+        multiplier_(c.Int("depth_multiplier", 1, 1, kMaxFilters)),
+        activation_(ReadActivation(c, "activation", nullptr)),
+        use_bias_(c.Bool("use_bias", true)) {
+    kernel_options_ = {ReadInitializer(c, "depthwise_initializer", "glorot_uniform"), true,
+                       ReadRegularizer(c, "depthwise_regularizer"),
+                       ReadConstraint(c, "depthwise_constraint")};
+    bias_options_ = {ReadInitializer(c, "bias_initializer", "zeros"), true,
+                     ReadRegularizer(c, "bias_regularizer"), ReadConstraint(c, "bias_constraint")};
+  }
+  Status BuildFor(const Shape& input, WeightMaker& weights) override {
+    ELEPHAS_ASSIGN_OR_RETURN(channels_, InputChannels(input, window_));
+    Shape shape = window_.size;
+    shape.push_back(channels_);
+    shape.push_back(multiplier_);
+    ELEPHAS_ASSIGN_OR_RETURN(kernel_, weights.Add("kernel", shape, kernel_options_));
+    if (use_bias_) {
+      ELEPHAS_ASSIGN_OR_RETURN(bias_,
+                               weights.Add("bias", {channels_ * multiplier_}, bias_options_));
+    }
+    return OkStatus();
+  }
+  Result<Shape> OutputShape(const Shape& input) const override {
+    return window_.OutputShape(input, channels_ * multiplier_);
+  }
+  Tensor Compute(const Tensor& x, Step&) override {
+    const Tensor y = DepthwiseConvolve(ToChannelsFirst(x, window_.channels_last), kernel_->tensor,
+                                       bias_ == nullptr ? Tensor() : bias_->tensor, window_);
+    return activation_(FromChannelsFirst(y, window_.channels_last));
+  }
+
+ private:
+  Window window_;
+  std::int64_t multiplier_, channels_ = 0;
+  Activation activation_;
+  bool use_bias_;
+  WeightOptions kernel_options_, bias_options_;
+  Weight* kernel_ = nullptr;
+  Weight* bias_ = nullptr;
+};
+
+// Depthwise, then a 1x1 convolution.
+template <std::size_t rank>
+class SeparableConvolution final : public UnaryLayer {
+ public:
+  explicit SeparableConvolution(ConfigReader& c)
+      : window_(ReadWindow(c, rank, false)),
+        filters_(c.Int("filters", std::nullopt, 1, kMaxFilters)),
+        multiplier_(c.Int("depth_multiplier", 1, 1, kMaxFilters)),
+        activation_(ReadActivation(c, "activation", nullptr)),
+        use_bias_(c.Bool("use_bias", true)) {
+    depthwise_options_ = {ReadInitializer(c, "depthwise_initializer", "glorot_uniform"), true,
+                          ReadRegularizer(c, "depthwise_regularizer"),
+                          ReadConstraint(c, "depthwise_constraint")};
+    pointwise_options_ = {ReadInitializer(c, "pointwise_initializer", "glorot_uniform"), true,
+                          ReadRegularizer(c, "pointwise_regularizer"),
+                          ReadConstraint(c, "pointwise_constraint")};
+    bias_options_ = {ReadInitializer(c, "bias_initializer", "zeros"), true,
+                     ReadRegularizer(c, "bias_regularizer"), ReadConstraint(c, "bias_constraint")};
+    point_.size = point_.strides = point_.dilation = Shape(rank, 1);
+  }
+  Status BuildFor(const Shape& input, WeightMaker& weights) override {
+    ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t channels, InputChannels(input, window_));
+    Shape depthwise = window_.size;
+    depthwise.push_back(channels);
+    depthwise.push_back(multiplier_);
+    Shape pointwise(rank, 1);
+    pointwise.push_back(channels * multiplier_);
+    pointwise.push_back(filters_);
+    ELEPHAS_ASSIGN_OR_RETURN(depthwise_,
+                             weights.Add("depthwise_kernel", depthwise, depthwise_options_));
+    ELEPHAS_ASSIGN_OR_RETURN(pointwise_,
+                             weights.Add("pointwise_kernel", pointwise, pointwise_options_));
+    if (use_bias_) {
+      ELEPHAS_ASSIGN_OR_RETURN(bias_, weights.Add("bias", {filters_}, bias_options_));
+    }
+    return OkStatus();
+  }
+  Result<Shape> OutputShape(const Shape& input) const override {
+    return window_.OutputShape(input, filters_);
+  }
+  Tensor Compute(const Tensor& x, Step&) override {
+    const Tensor deep = DepthwiseConvolve(ToChannelsFirst(x, window_.channels_last),
+                                          depthwise_->tensor, Tensor(), window_);
+    const Tensor y =
+        Convolve(deep, ConvolutionKernel(pointwise_->tensor),
+                 bias_ == nullptr ? Tensor() : bias_->tensor, point_, point_.strides, 1);
+    return activation_(FromChannelsFirst(y, window_.channels_last));
+  }
+
+ private:
+  Window window_, point_;
+  std::int64_t filters_, multiplier_;
+  Activation activation_;
+  bool use_bias_;
+  WeightOptions depthwise_options_, pointwise_options_, bias_options_;
+  Weight* depthwise_ = nullptr;
+  Weight* pointwise_ = nullptr;
+  Weight* bias_ = nullptr;
+};
+
+constexpr std::array<LayerEntry, 12> kEntries{{
     {"Conv1D", MakeLayer<Convolution<1>>},
     {"Conv2D", MakeLayer<Convolution<2>>},
     {"Conv3D", MakeLayer<Convolution<3>>},
     {"Convolution1D", MakeLayer<Convolution<1>>},
     {"Convolution2D", MakeLayer<Convolution<2>>},
     {"Convolution3D", MakeLayer<Convolution<3>>},
+    {"DepthwiseConv1D", MakeLayer<DepthwiseConvolution<1>>},
+    {"DepthwiseConv2D", MakeLayer<DepthwiseConvolution<2>>},
+    {"SeparableConv1D", MakeLayer<SeparableConvolution<1>>},
+    {"SeparableConv2D", MakeLayer<SeparableConvolution<2>>},
+    {"SeparableConvolution1D", MakeLayer<SeparableConvolution<1>>},
+    {"SeparableConvolution2D", MakeLayer<SeparableConvolution<2>>},
 }};
 
 }  // namespace

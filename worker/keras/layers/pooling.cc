@@ -1,4 +1,4 @@
-// Pools over windows and over whole feature maps.
+// Pools over windows.
 #include <c10/core/GradMode.h>
 
 #include <array>
@@ -17,8 +17,8 @@ using at::Tensor;
 Window ReadPool(ConfigReader& c, std::size_t rank) {
   Window window;
   window.size = c.Ints("pool_size", rank, 2, 1, kMaxWindow);
-  window.strides = c.Has("strides") ? c.Ints("strides", rank, std::nullopt, 1, kMaxWindow)
-                                    : window.size;
+  window.strides =
+      c.Has("strides") ? c.Ints("strides", rank, std::nullopt, 1, kMaxWindow) : window.size;
   window.dilation.assign(rank, 1);
   window.padding = ReadPadding(c, false);
   window.channels_last = ReadChannelsLast(c);
@@ -32,8 +32,10 @@ Tensor MaxPool(const Tensor& x, const Window& window, const Shape& padding) {
       return at::max_pool2d(x.unsqueeze(2), {1, window.size[0]}, {1, window.strides[0]},
                             {0, padding[0]})
           .squeeze(2);
-    case 2: return at::max_pool2d(x, window.size, window.strides, padding);
-    default: return at::max_pool3d(x, window.size, window.strides, padding);
+    case 2:
+      return at::max_pool2d(x, window.size, window.strides, padding);
+    default:
+      return at::max_pool3d(x, window.size, window.strides, padding);
   }
 }
 
@@ -44,8 +46,10 @@ Tensor AveragePool(const Tensor& x, const Window& window, const Shape& padding) 
       return at::avg_pool2d(x.unsqueeze(2), {1, window.size[0]}, {1, window.strides[0]},
                             {0, padding[0]}, false, /*count_include_pad=*/false)
           .squeeze(2);
-    case 2: return at::avg_pool2d(x, window.size, window.strides, padding, false, false);
-    default: return at::avg_pool3d(x, window.size, window.strides, padding, false, false);
+    case 2:
+      return at::avg_pool2d(x, window.size, window.strides, padding, false, false);
+    default:
+      return at::avg_pool3d(x, window.size, window.strides, padding, false, false);
   }
 }
 
@@ -74,8 +78,7 @@ class Pool final : public UnaryLayer {
         Shape sizes = first.sizes().vec();
         sizes[0] = sizes[1] = 1;
         Shape same;
-        const Tensor ones =
-            PadForWindow(at::ones(sizes, first.options()), window_, 0.0, same);
+        const Tensor ones = PadForWindow(at::ones(sizes, first.options()), window_, 0.0, same);
         y = y / AveragePool(ones, window_, same);
       }
     }

@@ -85,9 +85,56 @@ class Reshape final : public UnaryLayer {
   Shape target_;
 };
 
-constexpr std::array<LayerEntry, 2> kEntries{{
+class Permute final : public UnaryLayer {
+ public:
+  explicit Permute(ConfigReader& c) : dims_(c.IntList("dims", 1, 16)) {
+    Shape sorted = dims_;
+    std::sort(sorted.begin(), sorted.end());
+    for (std::size_t i = 0; i < sorted.size(); ++i) {
+      if (sorted[i] != static_cast<std::int64_t>(i) + 1) {
+        c.Fail("'dims' must be a permutation of 1, 2, …");
+        break;
+      }
+    }
+    dims_.insert(dims_.begin(), 0);
+  }
+  Result<Shape> OutputShape(const Shape& input) const override {
+    if (input.size() != dims_.size()) {
+      return Invalid("needs an input of rank " + std::to_string(dims_.size()) + ", not " +
+                     ToString(input));
+    }
+    Shape output;
+    for (const std::int64_t axis : dims_) output.push_back(input[static_cast<std::size_t>(axis)]);
+    return output;
+  }
+  Tensor Compute(const Tensor& x, Step&) override { return x.permute(dims_); }
+  bool TakesIntegers() const override { return true; }
+
+ private:
+  Shape dims_;
+};
+
+class RepeatVector final : public UnaryLayer {
+ public:
+  explicit RepeatVector(ConfigReader& c) : count_(c.Int("n", std::nullopt, 1, kMaxWindow)) {}
+  Result<Shape> OutputShape(const Shape& input) const override {
+    if (input.size() != 2) return Invalid("needs an input of rank 2, not " + ToString(input));
+    return Shape{input[0], count_, input[1]};
+  }
+  Tensor Compute(const Tensor& x, Step&) override {
+    return x.unsqueeze(1).expand({x.size(0), count_, x.size(1)});
+  }
+  bool TakesIntegers() const override { return true; }
+
+ private:
+  std::int64_t count_;
+};
+
+constexpr std::array<LayerEntry, 4> kEntries{{
     {"Flatten", MakeLayer<Flatten>},
     {"Reshape", MakeLayer<Reshape>},
+    {"Permute", MakeLayer<Permute>},
+    {"RepeatVector", MakeLayer<RepeatVector>},
 }};
 
 }  // namespace

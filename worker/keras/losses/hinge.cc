@@ -1,4 +1,5 @@
-// Margins (keras/src/losses/losses.py). Labels are -1 and 1; a batch of zeros and ones is converted.
+// Margins (keras/src/losses/losses.py). Labels are -1 and 1; a batch of zeros and ones is
+// converted.
 #include <array>
 
 #include "worker/keras/loss.h"

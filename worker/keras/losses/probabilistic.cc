@@ -1,6 +1,6 @@
 // Crossentropies and other distances between distributions, as Keras' jax backend computes them:
-// probabilities are normalized and clipped to [epsilon, 1 - epsilon] before the logarithm, and nothing
-// goes back to the logits behind a softmax.
+// probabilities are normalized and clipped to [epsilon, 1 - epsilon] before the logarithm, and
+// nothing goes back to the logits behind a softmax.
 #include <array>
 
 #include "worker/keras/loss.h"

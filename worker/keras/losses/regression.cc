@@ -57,8 +57,8 @@ LossFunction Huber(ConfigReader& c) {
   return [delta](const Tensor& t, const Tensor& p, Tensor*) {
     const Tensor error = p - t;
     const Tensor size = at::abs(error);
-    return MeanLast(at::where(size <= delta, 0.5 * at::square(error),
-                              delta * size - 0.5 * delta * delta));
+    return MeanLast(
+        at::where(size <= delta, 0.5 * at::square(error), delta * size - 0.5 * delta * delta));
   };
 }
 

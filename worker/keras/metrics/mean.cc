@@ -32,8 +32,8 @@ std::unique_ptr<Metric> Mean(ValueFunction function) {
   return std::make_unique<MeanOf>(std::move(function));
 }
 
-// A loss function as a metric. Metrics do not squeeze what losses squeeze before the call, but those
-// whose function does it itself do.
+// A loss function as a metric. Metrics do not squeeze what losses squeeze before the call, but
+// those whose function does it itself do.
 template <const char* loss, bool squeezes>
 std::unique_ptr<Metric> LossMean(ConfigReader& c) {
   LossFunction function = FindLoss(loss)->make(c);
@@ -100,6 +100,42 @@ std::unique_ptr<Metric> SparseTopKCategoricalAccuracy(ConfigReader& c) {
   });
 }
 
+// The metric has the sign that the loss has not.
+std::unique_ptr<Metric> CosineSimilarity(ConfigReader& c) {
+  LossFunction loss = FindLoss("cosine_similarity")->make(c);
+  return Mean([loss](Tensor t, Tensor p) {
+    SqueezeOrExpand(t, p);
+    return -loss(t, p, nullptr);
+  });
+}
+
+Tensor Centered(const Tensor& x, std::int64_t axis) { return x - x.mean(axis, true); }
+Tensor Variance(const Tensor& x, std::int64_t axis) {
+  return at::square(Centered(x, axis)).mean(axis, true);
+}
+
+std::unique_ptr<Metric> PearsonCorrelation(ConfigReader& c) {
+  const std::int64_t axis = c.Int("axis", -1, -16, 16);
+  return Mean([axis](Tensor t, Tensor p) {
+    SqueezeOrExpand(t, p);
+    const Tensor a = Centered(t, axis) / at::sqrt(Variance(t, axis));
+    const Tensor b = Centered(p, axis) / at::sqrt(Variance(p, axis));
+    return (a * b).mean(axis);
+  });
+}
+
+std::unique_ptr<Metric> ConcordanceCorrelation(ConfigReader& c) {
+  const std::int64_t axis = c.Int("axis", -1, -16, 16);
+  return Mean([axis](Tensor t, Tensor p) {
+    SqueezeOrExpand(t, p);
+    const Tensor mean = p.mean(axis, true);
+    const Tensor covariance = (t - mean) * (p - mean);
+    const Tensor norm =
+        Variance(t, axis) + Variance(p, axis) + at::square(t.mean(axis, true) - mean);
+    return (2.0 * covariance / (norm + kEpsilon)).mean(axis);
+  });
+}
+
 constexpr char kMse[] = "mse";
 constexpr char kMae[] = "mae";
 constexpr char kMape[] = "mape";
@@ -114,7 +150,7 @@ constexpr char kHinge[] = "hinge";
 constexpr char kSquaredHinge[] = "squared_hinge";
 constexpr char kCategoricalHinge[] = "categorical_hinge";
 
-constexpr std::array<MetricEntry, 19> kEntries{{
+constexpr std::array<MetricEntry, 22> kEntries{{
     {"Accuracy", "accuracy", "", Accuracy},
     {"BinaryAccuracy", "binary_accuracy", "", BinaryAccuracy},
     {"CategoricalAccuracy", "categorical_accuracy", "", CategoricalAccuracy},
@@ -137,6 +173,9 @@ constexpr std::array<MetricEntry, 19> kEntries{{
      LossMean<kScce, false>},
     {"Hinge", "hinge", "", LossMean<kHinge, false>},
     {"SquaredHinge", "squared_hinge", "", LossMean<kSquaredHinge, false>},
+    {"CosineSimilarity", "cosine_similarity", "", CosineSimilarity},
+    {"PearsonCorrelation", "pearson_correlation", "", PearsonCorrelation},
+    {"ConcordanceCorrelation", "concordance_correlation", "", ConcordanceCorrelation},
     {"CategoricalHinge", "categorical_hinge", "", LossMean<kCategoricalHinge, false>},
 }};
 
