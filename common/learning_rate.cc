@@ -161,6 +161,12 @@ constexpr std::array<Entry, 6> kSchedules{{
 
 }  // namespace
 
+std::vector<std::string_view> ScheduleNames() {
+  std::vector<std::string_view> names;
+  for (const Entry& entry : kSchedules) names.push_back(entry.class_name);
+  return names;
+}
+
 Result<LearningRateRule> ParseLearningRate(const nlohmann::json& input, double fallback) {
   if (input.is_null() || input.is_number()) {
     const double rate = input.is_null() ? fallback : input.get<double>();

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
 
 #include "common/result.h"
 
@@ -18,5 +20,8 @@ struct LearningRateRule {
 // A number, a schedule's {"class_name", "config"}, or null for `fallback`. kInvalid names what is
 // wrong.
 Result<LearningRateRule> ParseLearningRate(const nlohmann::json& json, double fallback);
+
+// The schedules' class names.
+std::vector<std::string_view> ScheduleNames();
 
 }  // namespace elephas

@@ -16,6 +16,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llv
 
 import keras
 import numpy as np
+from keras.src import backend
 from safetensors.numpy import load_file, save_file
 
 
@@ -23,8 +24,9 @@ from safetensors.numpy import load_file, save_file
 class Case:
     """One model and what to do with it.
 
-    make() returns the Keras model. x and y are arrays or lists of arrays. `compile` takes keras.Model.compile's
-    own arguments; `compile_json`, when given, is what the probe gets instead of Keras' serialization of them.
+    make() returns the Keras model. x and y are arrays or lists of arrays; y may be a function of the predictions,
+    a list. `compile` takes keras.Model.compile's own arguments; `compile_json`, when given, is what the probe gets
+    instead of Keras' serialization of them.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Case:
     epochs: int = 0
     config: dict = None  # the model as the probe gets it; Keras' to_json() when left out
     evaluates: bool = True
+    additive: bool = True  # the loss of a batch is a mean over its rows, whatever the batch
+    perturb: bool = True  # no weight stays at a special value such as zero or one
     tolerance: float = 1e-5  # of predictions and trained weights, relative to the largest value
 
 
@@ -45,10 +49,13 @@ class Case:
 class Answers:
     case: Case
     error: str = None
+    config: dict = None  # the model as the probe got it
     weight_names: list = None
     keras_weight_names: list = None
     predict: list = None
     keras_predict: list = None
+    masks: dict = None  # by output number
+    keras_masks: dict = None
     evaluate: dict = None
     keras_evaluate: dict = None
     history: list = None
@@ -56,6 +63,11 @@ class Answers:
     weights: list = None
     keras_weights: list = None
     reply: dict = None
+
+
+def supported():
+    """The names of what the program supports."""
+    return json.loads(subprocess.run([probe_path(), "--supported"], capture_output=True, check=True).stdout)
 
 
 def probe_path():
@@ -76,6 +88,18 @@ def variables(model):
     return [v for v in model.weights if v.dtype != "uint32"]
 
 
+def perturb(model, name):
+    """Moves all weights away from where initializers put them: zeros and ones hide mistakes."""
+    random = np.random.default_rng(len(name))
+    for variable in variables(model):
+        if variable.dtype == "float32":
+            value = variable.numpy() + random.normal(scale=0.1, size=variable.shape)
+            variable.assign(np.abs(value) if variable.path.endswith("variance") else value)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
+            layer.finalize_state()  # it keeps copies
+
+
 def numeric(array):
     return array if array.dtype in (np.float32, np.int64, np.int32) else array.astype(np.float32)
 
@@ -84,7 +108,7 @@ def ask_probe(requests, tensors):
     with tempfile.TemporaryDirectory() as folder:
         save_file({k: np.array(numeric(v), order="C") for k, v in tensors.items()}, f"{folder}/request.safetensors")
         pathlib.Path(folder, "request.json").write_text(json.dumps({"cases": requests}))
-        done = subprocess.run([probe_path(), folder], capture_output=True, text=True, timeout=600)
+        done = subprocess.run([probe_path(), folder], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         reply = json.loads(pathlib.Path(folder, "reply.json").read_text())
         return reply, load_file(f"{folder}/reply.safetensors")
@@ -94,25 +118,31 @@ def ask_keras(case, answer, tensors):
     """Fills in Keras' side of the answer and the tensors of the probe's request; returns the request."""
     keras.utils.set_random_seed(11)
     model = case.make()
-    x, y, weights = as_list(case.x), as_list(case.y), as_list(case.sample_weight)
+    if case.perturb:
+        perturb(model, case.name)
+    x, weights = as_list(case.x), as_list(case.sample_weight)
+    flat_x = x if len(x) > 1 else x[0]
+    predicted = model(flat_x, training=False)
+    answer.keras_predict = as_list(predicted)
+    answer.keras_masks = masks_of(predicted)
+    y = as_list(case.y(answer.keras_predict) if callable(case.y) else case.y)
     request = {
         "name": case.name,
         "model": case.config or json.loads(model.to_json()),
         "inputs": len(x),
         "outputs": len(y),
         "batchSize": case.batch_size,
-        "epochs": case.epochs,
         "sampleWeights": bool(weights),
     }
+    answer.config = request["model"]
     answer.keras_weight_names = [v.path for v in variables(model)]
     initial = [v.numpy() for v in variables(model)]
     request["weights"] = len(initial)
     for kind, arrays in (("input", x), ("label", y), ("sample_weight", weights), ("weight", initial)):
         tensors.update({f"{case.name}/{kind}/{i}": a for i, a in enumerate(arrays)})
-    flat_x = x if len(x) > 1 else x[0]
-    answer.keras_predict = as_list(model(flat_x, training=False))
     if case.compile is None:
         return request
+    request["epochs"] = epochs = case.epochs if model.trainable_weights else 0
     model.compile(**case.compile)
     request["compile"] = case.compile_json or model.get_compile_config()
     flat_y = y if len(y) > 1 else y[0]
@@ -120,11 +150,16 @@ def ask_keras(case, answer, tensors):
     arguments = {"batch_size": case.batch_size, "verbose": 0, "sample_weight": flat_w}
     if case.evaluates:
         answer.keras_evaluate = model.evaluate(flat_x, flat_y, return_dict=True, **arguments)
-    if case.epochs:
-        fit = model.fit(flat_x, flat_y, shuffle=False, epochs=case.epochs, **arguments)
+    if epochs:
+        fit = model.fit(flat_x, flat_y, shuffle=False, epochs=epochs, **arguments)
         answer.keras_history = fit.history
         answer.keras_weights = [v.numpy() for v in variables(model)]
     return request
+
+
+def masks_of(outputs):
+    masks = enumerate(backend.get_keras_mask(o) for o in (outputs if isinstance(outputs, (list, tuple)) else [outputs]))
+    return {i: np.array(mask) for i, mask in masks if mask is not None}
 
 
 def judge(cases):
@@ -145,6 +180,7 @@ def judge(cases):
         answer.evaluate = own.get("evaluate")
         answer.history = own.get("history")
         answer.predict = collect(replied, f"{name}/predict/")
+        answer.masks = {i: replied[key] for i in range(len(answer.predict)) if (key := f"{name}/mask/{i}") in replied}
         answer.weights = collect(replied, f"{name}/weight/")
     return answers
 
@@ -174,8 +210,13 @@ def assert_agrees(answer, metric_tolerance=1e-6):
     assert len(answer.predict) == len(answer.keras_predict)
     for i, (actual, expected) in enumerate(zip(answer.predict, answer.keras_predict)):
         assert_close(actual, expected, case.tolerance, f"output {i}")
+    assert set(answer.masks) == set(answer.keras_masks), "an output has a mask on one side only"
+    for i, mask in answer.keras_masks.items():
+        np.testing.assert_array_equal(answer.masks[i].astype(bool), mask)
     if answer.keras_evaluate is not None:
         assert_metrics(answer.evaluate, answer.keras_evaluate, metric_tolerance)
+        if case.additive:
+            assert_metrics(answer.reply["partitioned"], answer.keras_evaluate, metric_tolerance)
     if answer.keras_history is not None:
         last = {name: values[-1] for name, values in answer.keras_history.items()}
         assert_metrics(answer.history[-1], last, max(metric_tolerance, case.tolerance))

@@ -1,17 +1,21 @@
 // elephas-keras-probe DIRECTORY: runs models for the tests that compare with real Keras.
 // elephas-keras-probe --reference: prints docs/keras.md.
+// elephas-keras-probe --supported: prints the names behind it as JSON.
 //
-// DIRECTORY/request.json:   {"cases": [{"name", "model", "compile", "inputs": n, "outputs": n,
-//                            "weights": n, "sampleWeights": bool, "batchSize", "epochs"}, …]}
+// DIRECTORY/request.json:        {"cases": [case, …]}; a case is
+//   {"name", "model", "compile", "inputs": n, "outputs": n, "weights": n, "sampleWeights": bool,
+//    "batchSize", "epochs", "initial": true for the weights as they are drawn}
 // DIRECTORY/request.safetensors: "<name>/input/<i>", "<name>/label/<i>", "<name>/weight/<i>" in the
-// order of
-//                            Keras' model.weights, "<name>/sample_weight/<i>"
-// DIRECTORY/reply.json:     {"<name>": {"error"} or {"weightNames", "evaluate", "history", …}}
-// DIRECTORY/reply.safetensors: "<name>/predict/<i>", and after training "<name>/weight/<i>",
-//                            "<name>/slot/<slot name>/<i>"
+//   order of Keras' model.weights, "<name>/sample_weight/<i>"
+// DIRECTORY/reply.json:          {"<name>": {"error"} or {"weightNames", "evaluate", "partitioned",
+//   "history", …}}
+// DIRECTORY/reply.safetensors:   "<name>/predict/<i>", "<name>/mask/<i>", and after training
+//   "<name>/weight/<i>"
 //
-// A case without "compile" only predicts; "epochs" 0 does not train. Training is what a worker does
-// with one partition and shuffle: false.
+// A case without "inputs" is only built, its compile read; one without "compile" only predicts;
+// "epochs" 0 does not train. Training is what a worker does with one partition and shuffle: false.
+// "partitioned" is the evaluation of three partitions, put together as the parameter server does
+// it.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -119,12 +123,16 @@ class Case {
 
   Status Run() {
     ELEPHAS_ASSIGN_OR_RETURN(model_, Model::FromConfig(request_.at("model"), 7));
-    ELEPHAS_ASSIGN_OR_RETURN(inputs_, ReadTensors(file_, name_ + "/input/", request_.at("inputs")));
     CollectWeights(model_->weight_tree(), weights_);
+    if (request_.value("initial", false)) AddWeights();
+    if (request_.value("inputs", 0) == 0) return CheckCompile();
+    ELEPHAS_ASSIGN_OR_RETURN(inputs_, ReadTensors(file_, name_ + "/input/", request_.at("inputs")));
     ELEPHAS_RETURN_IF_ERROR(LoadWeights());
     const std::vector<Tensor> outputs = model_->Forward(inputs_, false);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       reply_.Add(name_ + "/predict/" + std::to_string(i), outputs[i]);
+      const Tensor& mask = model_->OutputMasks()[i];
+      if (mask.defined()) reply_.Add(name_ + "/mask/" + std::to_string(i), mask);
     }
     if (!request_.contains("compile")) return OkStatus();
     ELEPHAS_ASSIGN_OR_RETURN(loss_, CompiledLoss::FromConfig(request_["compile"], *model_));
@@ -135,12 +143,25 @@ class Case {
                                ReadTensors(file_, name_ + "/sample_weight/", request_["outputs"]));
     }
     ELEPHAS_RETURN_IF_ERROR(loss_->CheckLabels(targets_.labels));
-    Evaluate();
+    ELEPHAS_RETURN_IF_ERROR(Evaluate());
     if (request_.value("epochs", 0) > 0) return Train();
     return OkStatus();
   }
 
  private:
+  Status CheckCompile() {
+    if (!request_.contains("compile")) return OkStatus();
+    const json& compile = request_["compile"];
+    ELEPHAS_RETURN_IF_ERROR(Optimizer::FromConfig(compile.value("optimizer", json())).status());
+    return CompiledLoss::FromConfig(compile, *model_).status();
+  }
+
+  void AddWeights() {
+    for (std::size_t i = 0; i < weights_.size(); ++i) {
+      reply_.Add(name_ + "/weight/" + std::to_string(i), weights_[i]->tensor);
+    }
+  }
+
   Status LoadWeights() {
     json names = json::array();
     for (const Weight* weight : weights_) names.push_back(weight->path);
@@ -165,16 +186,28 @@ class Case {
     return {Rows(targets_.labels, rows), Rows(targets_.sample_weights, rows)};
   }
 
-  void Evaluate() {
+  MetricSums EvaluateRows(const Range& part) {
     MetricSums sums;
     const std::int64_t size = request_.at("batchSize");
-    for (std::int64_t batch = 0; batch < BatchCount(inputs_[0].size(0), size); ++batch) {
-      const Range rows = BatchRows(inputs_[0].size(0), size, batch);
+    for (std::int64_t batch = 0; batch < BatchCount(part.size(), size); ++batch) {
+      Range rows = BatchRows(part.size(), size, batch);
+      rows = {part.first + rows.first, part.first + rows.last};
       const std::vector<Tensor> outputs = model_->Forward(Rows(inputs_, rows), false);
       loss_->Compute(outputs, TargetRows(rows), model_->RegularizationLoss(), sums);
     }
-    reply_[name_]["evaluate"] = Values(sums);
+    return sums;
+  }
+
+  Status Evaluate() {
+    const std::int64_t examples = inputs_[0].size(0);
+    reply_[name_]["evaluate"] = Values(EvaluateRows({0, examples}));
     reply_[name_]["metricNames"] = loss_->MetricNames();
+    MetricSums total;
+    for (std::int64_t p = 0; p < 3; ++p) {
+      ELEPHAS_RETURN_IF_ERROR(AddMetrics(total, EvaluateRows(PartitionRows(examples, 3, p))));
+    }
+    reply_[name_]["partitioned"] = Values(total);
+    return OkStatus();
   }
 
   Status Train() {
@@ -209,9 +242,7 @@ class Case {
     }
     optimizer->Finalize(parameters, spans);
     reply_[name_]["history"] = history;
-    for (std::size_t i = 0; i < weights_.size(); ++i) {
-      reply_.Add(name_ + "/weight/" + std::to_string(i), weights_[i]->tensor);
-    }
+    AddWeights();
     return OkStatus();
   }
 
@@ -258,11 +289,15 @@ int Main(const std::string& directory) {
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::cerr << "usage: elephas-keras-probe DIRECTORY | --reference\n";
+    std::cerr << "usage: elephas-keras-probe DIRECTORY | --reference | --supported\n";
     return 2;
   }
   if (std::string_view(argv[1]) == "--reference") {
     std::cout << elephas::keras::SupportedMarkdown();
+    return 0;
+  }
+  if (std::string_view(argv[1]) == "--supported") {
+    std::cout << elephas::keras::SupportedNames().dump(1) << "\n";
     return 0;
   }
   try {

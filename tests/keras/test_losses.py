@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from judge import Case, assert_agrees, judge
+from judge import Case, ask_probe, assert_agrees, judge, supported
 from keras import layers
 from keras import losses as K
 from keras import metrics as M
+from keras.src import losses as all_losses
+from keras.src import metrics as all_metrics
 
 random = np.random.default_rng(29)
 ROWS = 60
@@ -30,6 +32,10 @@ def model(activation=None, outputs=4):
     return make
 
 
+def unit_embeddings():
+    return keras.Sequential([keras.Input((6,)), layers.Dense(8), layers.Dense(4), layers.UnitNormalization()])
+
+
 def sequence():
     return keras.Sequential([keras.Input((6,)), layers.Dense(20), layers.Reshape((5, 4))])
 
@@ -42,6 +48,7 @@ LOSSES = [
     ("mape", None, NUMBERS + 0.5, "mape"),
     ("msle", "softplus", NUMBERS, "msle"),
     ("cosine similarity", None, NUMBERS, "cosine_similarity"),
+    ("cosine similarity over rows", None, NUMBERS, K.CosineSimilarity(axis=0)),
     ("huber", None, NUMBERS, K.Huber(delta=0.4)),
     ("log cosh", None, NUMBERS, "log_cosh"),
     ("hinge of zeros and ones", "tanh", BINARY, "hinge"),
@@ -56,6 +63,12 @@ LOSSES = [
     ("binary focal crossentropy of logits", None, BINARY, K.BinaryFocalCrossentropy(from_logits=True)),
     ("categorical crossentropy", "softmax", ONE_HOT, K.CategoricalCrossentropy(label_smoothing=0.1)),
     ("categorical crossentropy of logits", None, ONE_HOT, K.CategoricalCrossentropy(from_logits=True)),
+    ("categorical focal crossentropy of logits", None, ONE_HOT, K.CategoricalFocalCrossentropy(
+        from_logits=True, gamma=1.0, label_smoothing=0.2)),
+    ("sparse categorical crossentropy of logits", None, CLASSES, K.SparseCategoricalCrossentropy(from_logits=True)),
+    ("binary focal crossentropy smoothed", "sigmoid", BINARY, K.BinaryFocalCrossentropy(label_smoothing=0.2)),
+    ("mae summed", None, NUMBERS, K.MeanAbsoluteError(reduction="sum")),
+    ("huber by weights", None, NUMBERS, K.Huber(reduction="mean_with_sample_weight")),
     ("categorical crossentropy of sigmoids", "sigmoid", ONE_HOT, "categorical_crossentropy"),
     ("categorical focal crossentropy", "softmax", ONE_HOT, K.CategoricalFocalCrossentropy(alpha=0.4)),
     ("sparse categorical crossentropy", "softmax", CLASSES, "sparse_categorical_crossentropy"),
@@ -63,6 +76,7 @@ LOSSES = [
     ("sparse crossentropy with an ignored class", "softmax", IGNORED, K.SparseCategoricalCrossentropy(ignore_class=-1)),
     ("crossentropy by shape", "softmax", CLASSES, "crossentropy"),
     ("dice", "sigmoid", BINARY, "dice"),
+    ("dice of each row", "sigmoid", BINARY, K.Dice(axis=[1])),
     ("tversky", "sigmoid", BINARY, K.Tversky(alpha=0.3, beta=0.6, axis=[1])),
     ("generalized crossentropy", "softmax", CLASSES, K.CategoricalGeneralizedCrossEntropy(q=0.6)),
 ]
@@ -104,17 +118,72 @@ def metric_cases():
                        compile_json={"loss": loss, field: [as_config(m) for m in metrics]}, sample_weight=WEIGHTS)
 
 
+# Of these the loss of a batch is no mean over its rows.
+OF_WHOLE_BATCHES = ("summed", "by weights", "dice", "circle", "rows")
+
+
+def loss_case(name, make, labels, loss, **more):
+    additive = not any(word in name for word in OF_WHOLE_BATCHES) or "each row" in name
+    arguments = dict(optimizer=keras.optimizers.SGD(0.02), loss=loss)
+    return Case(name, make, X, labels, arguments, epochs=5, additive=additive, **more)
+
+
 def loss_cases():
     for name, activation, labels, loss in LOSSES:
-        arguments = dict(optimizer=keras.optimizers.SGD(0.05), loss=loss)
-        yield Case(name, model(activation), X, labels, arguments, epochs=1)
-        yield Case(f"{name}, weighted", model(activation), X, labels, arguments, sample_weight=WEIGHTS)
-    yield Case("a circle of embeddings", model(), X, CLASSES, dict(optimizer="sgd", loss="circle"), epochs=1)
+        yield loss_case(name, model(activation), labels, loss)
+        yield loss_case(f"{name}, weighted", model(activation), labels, loss, sample_weight=WEIGHTS)
+    yield loss_case("circle of embeddings", unit_embeddings, CLASSES, "circle")
     labels = np.stack([[1, 2, 0] if c > 1 else [3, 0, 0] for c in CLASSES]).astype(np.int64)
-    yield Case("ctc", sequence, X, labels, dict(optimizer="sgd", loss="ctc"), epochs=1)
+    yield loss_case("ctc", sequence, labels, "ctc")
 
 
-CASES = list(loss_cases()) + list(metric_cases())
+def usable(table, name):
+    """What Keras makes of the string alone; None when it wants options or cannot compile it."""
+    try:
+        made = keras.losses.get(name) if table is all_losses else keras.metrics.get(name)
+    except (TypeError, ValueError):
+        return None
+    return made
+
+
+def names_of_losses():
+    abstract = {"Loss", "LossFunctionWrapper"}
+    return [name for name in all_losses.ALL_OBJECTS_DICT if name not in abstract and usable(all_losses, name)]
+
+
+# Means and sums of values, not of labels and outputs: compile cannot use them. F scores are one number per class
+# unless told otherwise, which only objects can be.
+NO_METRICS = {"Mean", "Sum", "Metric", "MeanMetricWrapper", "F1Score", "FBetaScore"}
+
+
+def names_of_metrics():
+    classes = {name: entry for name, entry in all_metrics.ALL_OBJECTS_DICT.items() if usable(all_metrics, name)}
+    return [name for name, entry in classes.items() if entry.__name__ not in NO_METRICS]
+
+
+def takes_indices(name):
+    return "sparse" in name.lower()
+
+
+def all_names_cases():
+    losses = [name for name in names_of_losses() if not takes_indices(name) and name.lower() not in ("ctc", "circle")]
+
+    def outputs():
+        inputs = keras.Input((6,))
+        probabilities = layers.Dense(4, activation="softmax")(layers.Dense(8, activation="tanh")(inputs))
+        return keras.Model(inputs, [layers.Identity()(probabilities) for _ in losses])
+
+    yield Case("every loss by name", outputs, X, [ONE_HOT * 0.7 + 0.1] * len(losses),
+               dict(optimizer="sgd", loss=losses), additive=False)
+    for indices in (False, True):
+        metrics = [name for name in names_of_metrics() if takes_indices(name) == indices]
+        labels = CLASSES if indices else ONE_HOT
+        loss = "sparse_categorical_crossentropy" if indices else "categorical_crossentropy"
+        yield Case(f"every metric by name, indices {indices}", model("softmax"), X, labels,
+                   dict(optimizer="sgd", loss=loss, metrics=metrics), compile_json={"loss": loss, "metrics": metrics})
+
+
+CASES = list(loss_cases()) + list(metric_cases()) + list(all_names_cases())
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +194,37 @@ def answers():
 @pytest.mark.parametrize("name", [case.name for case in CASES])
 def test_loss_or_metric_agrees_with_keras(answers, name):
     assert_agrees(answers[name])
+
+
+def compile_error(field, value):
+    make = {"class_name": "Sequential", "config": {"name": "m", "layers": [
+        {"class_name": "InputLayer", "config": {"batch_shape": [None, 4], "name": "in"}}]}}  # fmt: skip
+    compile = {"loss": "mse", field: value}
+    request = {"name": "case", "model": make, "compile": compile, "inputs": 0}
+    return ask_probe([request], {"nothing": np.zeros(1, np.float32)})[0]["case"].get("error")
+
+
+def test_every_name_of_a_loss_that_keras_knows_is_known_here():
+    unknown = {name: error for name in names_of_losses() if (error := compile_error("loss", name))}
+    assert not unknown
+
+
+@pytest.mark.parametrize("kind", ["losses", "metrics"])
+def test_every_class_is_supported_or_refused_by_name(kind):
+    module = getattr(keras, kind)
+    base = keras.losses.Loss if kind == "losses" else keras.metrics.Metric
+    names = {n for n in dir(module) if isinstance(getattr(module, n), type) and issubclass(getattr(module, n), base)}
+    known = {name for name in names if getattr(module, name).__name__ in supported()[kind]}
+    assert names - known == ({"Loss"} if kind == "losses" else {"Mean", "MeanMetricWrapper", "Metric", "Sum"})
+    for name in names - known:
+        entry = {"class_name": name, "config": {"name": "x"}}
+        error = compile_error(kind if kind == "metrics" else "loss", [entry] if kind == "metrics" else entry)
+        assert error and f"'{name}' is not supported" in error
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"class_name": "Precision", "config": {"thresholds": [0.2, 0.5]}}, {"class_name": "F1Score", "config": {}}],
+)
+def test_metrics_with_several_values_are_refused(entry):
+    assert entry["class_name"] in compile_error("metrics", [entry])

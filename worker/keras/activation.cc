@@ -122,6 +122,12 @@ constexpr std::array<LayerEntry, 4> kActivationLayers{{
 
 }  // namespace
 
+std::vector<std::string_view> ActivationNames() {
+  std::vector<std::string_view> names;
+  for (const Entry& entry : kActivations) names.push_back(entry.name);
+  return names;
+}
+
 ActivationFunction MakeActivationLayer(std::string_view class_name, ConfigReader& config) {
   for (const LayerEntry& entry : kActivationLayers) {
     if (entry.class_name == class_name) return entry.make(config);
@@ -153,9 +159,14 @@ Activation ReadActivation(ConfigReader& config, std::string_view name, const cha
   Result<Activation> activation =
       ParseActivation(option.is_null() && fallback != nullptr ? json(fallback) : option,
                       "'" + std::string(name) + "'");
-  if (activation.ok()) return *std::move(activation);
-  config.Fail(activation.status());
-  return {};
+  if (!activation.ok()) {
+    config.Fail(activation.status());
+    return {};
+  }
+  if (activation->name == "glu") {
+    config.Fail("activation 'glu' halves the last axis; use it in an Activation layer");
+  }
+  return *std::move(activation);
 }
 
 }  // namespace elephas::keras

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/result.h"
 #include "worker/keras/config_reader.h"
@@ -24,11 +25,13 @@ struct Activation {
 // A name, a serialized function, or a serialized activation layer without weights (LeakyReLU, …);
 // null is linear. kInvalid names what is unknown.
 Result<Activation> ParseActivation(const nlohmann::json& json, const std::string& where);
-// The option `name` of a layer.
+// The option `name` of a layer whose output keeps its shape, which rules out glu.
 Activation ReadActivation(ConfigReader& config, std::string_view name, const char* fallback);
 
 // The function of an activation layer without weights (ReLU, LeakyReLU, ELU, Softmax) from its
 // options; empty when `class_name` is none of them.
 ActivationFunction MakeActivationLayer(std::string_view class_name, ConfigReader& config);
+
+std::vector<std::string_view> ActivationNames();
 
 }  // namespace elephas::keras

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -19,6 +20,15 @@ constexpr int kMaxDepth = 64;
 constexpr std::array<std::string_view, 6> kOtherFields{
     "optimizer",   "run_eagerly",     "steps_per_execution",
     "jit_compile", "auto_scale_loss", "pss_evaluation_shards"};
+
+// "accuracy" and the like; Keras takes them in any case.
+bool IsOneOf(const json& value, std::string_view first, std::string_view second) {
+  if (!value.is_string()) return false;
+  std::string lower = value.get<std::string>();
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower == first || lower == second;
+}
 
 bool IsObject(const json& value) {  // a serialized loss or metric, not a dict by output name
   return value.is_string() || (value.is_object() && value.contains("class_name"));
@@ -95,7 +105,7 @@ class Parser {
         if (!weights[i].is_number()) return Invalid("compile.loss_weights: must hold numbers");
         term.weight = weights[i].get<double>();
       }
-      const bool deferred = losses[i] == "crossentropy" || losses[i] == "ce";
+      const bool deferred = IsOneOf(losses[i], "crossentropy", "ce");
       if (!deferred) {
         const std::string where =
             "compile.loss" + (outputs_.size() > 1 ? " of '" + outputs_[i] + "'" : std::string());
@@ -150,7 +160,7 @@ class Parser {
     term.output = output;
     term.weighted = weighted;
     std::string name;
-    if (identifier == "accuracy" || identifier == "acc") {
+    if (IsOneOf(identifier, "accuracy", "acc")) {
       name = identifier.get<std::string>();
     } else {
       ELEPHAS_ASSIGN_OR_RETURN(NamedMetric made, MakeMetric(identifier, "compile." + field));

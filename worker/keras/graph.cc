@@ -81,19 +81,13 @@ Status Graph::BindArguments(const NodeConfig& config, const Layer& layer, Node& 
   for (const auto& [name, argument] : config.named) {
     // Keras overrides a stored `training` by what fit, evaluate and predict say.
     if (name == "training") continue;
-    if (name == "mask") {
-      node.mask_refs = argument.tensors;
-      if (argument.tensors.empty() && !argument.constant.is_null()) {
-        return Invalid("argument 'mask' of its call must be a tensor");
-      }
-      continue;
-    }
     const bool known = std::find(parameters.begin(), parameters.end(), name) != parameters.end();
     if (!known) return Invalid("argument '" + name + "' of its call is not supported");
     add(name, argument);
   }
   if (node.refs.empty()) return Invalid("is called without a tensor");
-  if (!node.mask_refs.empty() && node.mask_refs.size() > node.refs.size()) {
+  node.mask_refs = config.masks;
+  if (node.mask_refs.size() > node.refs.size()) {
     return Invalid("is called with more masks than inputs");
   }
   return OkStatus();
@@ -107,13 +101,15 @@ Status Graph::SortNodes() {
   std::vector<std::vector<std::size_t>> users(nodes_.size());
   std::vector<std::size_t> waiting(nodes_.size(), 0);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    for (const auto* refs : {&nodes_[i].refs, &nodes_[i].mask_refs}) {
-      for (const TensorRef& ref : *refs) {
-        const std::size_t producer = number[ref.layer][ref.node];
-        if (producer == kNone) continue;  // an input
-        users[producer].push_back(i);
-        ++waiting[i];
-      }
+    const auto wait_for = [&](const TensorRef& ref) {
+      const std::size_t producer = number[ref.layer][ref.node];
+      if (producer == kNone) return;  // an input
+      users[producer].push_back(i);
+      ++waiting[i];
+    };
+    for (const TensorRef& ref : nodes_[i].refs) wait_for(ref);
+    for (const std::optional<TensorRef>& ref : nodes_[i].mask_refs) {
+      if (ref) wait_for(*ref);
     }
   }
   std::deque<std::size_t> ready;
@@ -180,8 +176,9 @@ Result<Graph::ShapeTable> Graph::InferShapes(const ShapeList& inputs,
       if (shape->empty()) return At(node, Invalid("its input has no batch axis"));
       shapes.push_back(*std::move(shape));
     }
-    for (const TensorRef& ref : node.mask_refs) {
-      if (const auto shape = ShapeOf(table, ref); !shape.ok()) return At(node, shape.status());
+    for (const std::optional<TensorRef>& ref : node.mask_refs) {
+      if (!ref) continue;
+      if (const auto shape = ShapeOf(table, *ref); !shape.ok()) return At(node, shape.status());
     }
     Layer& layer = *entries_[node.layer].layer;
     if (!built[node.layer]) {
@@ -244,9 +241,13 @@ void Graph::NumberValues(const ShapeTable& table) {
     node.masks.clear();
     node.released.clear();
     for (const TensorRef& ref : node.refs) node.inputs.push_back(value_of(ref));
-    for (const TensorRef& ref : node.mask_refs) node.masks.push_back(value_of(ref));
+    for (const std::optional<TensorRef>& ref : node.mask_refs) {
+      node.masks.push_back(ref ? value_of(*ref) : kNone);
+    }
     for (const std::size_t value : node.inputs) last_use[value] = i;
-    for (const std::size_t value : node.masks) last_use[value] = i;
+    for (const std::size_t value : node.masks) {
+      if (value != kNone) last_use[value] = i;
+    }
   }
   output_values_.clear();
   for (const TensorRef& ref : output_refs_) output_values_.push_back(value_of(ref));
@@ -265,7 +266,7 @@ Values Graph::Run(const Call&, std::span<const Value> inputs, Step& step) {
     arguments.clear();
     for (const std::size_t value : node.inputs) arguments.push_back(values[value]);
     for (std::size_t i = 0; i < node.masks.size(); ++i) {
-      arguments[i].mask = values[node.masks[i]].tensor;
+      if (node.masks[i] != kNone) arguments[i].mask = values[node.masks[i]].tensor;
     }
     if (!layer.TakesIntegers()) {
       for (Value& value : arguments) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,9 +51,9 @@ class Graph final : public Layer {
   struct Node {
     std::size_t layer = 0, index = 0;  // the layer's index-th call
     Call call;
-    std::vector<TensorRef> refs;             // the inputs' tensors, in order of the arguments
-    std::vector<TensorRef> mask_refs;        // an explicit `mask` argument, for the first inputs
-    std::vector<std::size_t> inputs, masks;  // the same as value numbers, once those are known
+    std::vector<TensorRef> refs;  // the inputs' tensors, in order of the arguments
+    std::vector<std::optional<TensorRef>> mask_refs;  // an explicit `mask`, for the first inputs
+    std::vector<std::size_t> inputs, masks;           // the same as value numbers; kNone: no mask
     std::size_t first_output = 0, outputs = 0;
     std::vector<std::size_t> released;  // values that nobody needs after this node
   };

@@ -294,8 +294,30 @@ class Parser {
     if (kwargs == nullptr) return OkStatus();
     if (!kwargs->is_object()) return Invalid("'kwargs' must be an object");
     for (const auto& [name, item] : kwargs->items()) {
-      ELEPHAS_RETURN_IF_ERROR(ReadArgument(item, out.named[name]));
+      if (name == "mask") {
+        ELEPHAS_RETURN_IF_ERROR(ReadMasks(item, out));
+      } else {
+        ELEPHAS_RETURN_IF_ERROR(ReadArgument(item, out.named[name]));
+      }
     }
+    return OkStatus();
+  }
+
+  // A tensor, or a list of tensors and nulls.
+  Status ReadMasks(const json& raw, NodeConfig& out) {
+    const json& value = Unwrap(raw);
+    if (value.is_null()) return OkStatus();
+    if (!value.is_array()) return ReadMask(value, out);
+    for (const json& item : value) ELEPHAS_RETURN_IF_ERROR(ReadMask(item, out));
+    return OkStatus();
+  }
+
+  Status ReadMask(const json& value, NodeConfig& out) {
+    std::optional<TensorRef>& mask = out.masks.emplace_back();
+    if (value.is_null()) return OkStatus();
+    const json* history = HistoryOf(value);
+    if (history == nullptr) return Invalid("argument 'mask' of its call must be a tensor");
+    ELEPHAS_ASSIGN_OR_RETURN(mask, ReadHistory(*history));
     return OkStatus();
   }
 
@@ -363,7 +385,13 @@ class Parser {
       if (item.size() < 4 || item[3].is_null()) continue;
       if (!item[3].is_object()) return Invalid("the arguments of a node must be an object");
       for (const auto& [name, value] : item[3].items()) {
-        ELEPHAS_RETURN_IF_ERROR(ReadLegacyArgument(value, out.named[name]));
+        ArgumentConfig argument;
+        ELEPHAS_RETURN_IF_ERROR(ReadLegacyArgument(value, argument));
+        if (name == "mask") {
+          out.masks.assign(argument.tensors.begin(), argument.tensors.end());
+        } else {
+          out.named[name] = std::move(argument);
+        }
       }
     }
     return OkStatus();
@@ -407,6 +435,9 @@ class Parser {
           for (const TensorRef& ref : argument.tensors) {
             ELEPHAS_RETURN_IF_ERROR(CheckReference(ref, layer.place));
           }
+        }
+        for (const std::optional<TensorRef>& mask : node.masks) {
+          if (mask) ELEPHAS_RETURN_IF_ERROR(CheckReference(*mask, layer.place));
         }
       }
     }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct ArgumentConfig {
 struct NodeConfig {
   std::vector<ArgumentConfig> positional;
   std::map<std::string, ArgumentConfig> named;
+  // The `mask` argument: one entry for each of the first inputs, empty for those without a mask.
+  std::vector<std::optional<TensorRef>> masks;
 };
 
 struct LayerConfig {

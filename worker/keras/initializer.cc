@@ -242,6 +242,12 @@ Initializer ConstantInitializer(float value) {
   };
 }
 
+std::vector<std::string_view> InitializerNames() {
+  std::vector<std::string_view> names;
+  for (const Entry& entry : kInitializers) names.push_back(entry.class_name);
+  return names;
+}
+
 Result<Initializer> ParseInitializer(const json& input, const std::string& fallback,
                                      const std::string& where) {
   ObjectConfig object{fallback, json::object()};

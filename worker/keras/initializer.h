@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "common/result.h"
 #include "worker/keras/config_reader.h"
@@ -28,5 +30,8 @@ Initializer ReadInitializer(ConfigReader& config, const std::string& name,
                             const std::string& fallback);
 
 Initializer ConstantInitializer(float value);
+
+// Class names; their snake-case forms are taken too.
+std::vector<std::string_view> InitializerNames();
 
 }  // namespace elephas::keras

@@ -1,5 +1,6 @@
 #include "worker/keras/layer_table.h"
 
+#include <array>
 #include <utility>
 
 #include "worker/keras/graph.h"
@@ -25,7 +26,33 @@ void CheckDtype(ConfigReader& config) {
   if (name != "float32") config.Fail("dtype '" + name + "' is not supported, only float32");
 }
 
+constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kAliases{{
+    {"AvgPool1D", "AveragePooling1D"},
+    {"AvgPool2D", "AveragePooling2D"},
+    {"AvgPool3D", "AveragePooling3D"},
+    {"Convolution1D", "Conv1D"},
+    {"Convolution1DTranspose", "Conv1DTranspose"},
+    {"Convolution2D", "Conv2D"},
+    {"Convolution2DTranspose", "Conv2DTranspose"},
+    {"Convolution3D", "Conv3D"},
+    {"Convolution3DTranspose", "Conv3DTranspose"},
+    {"GlobalAvgPool1D", "GlobalAveragePooling1D"},
+    {"GlobalAvgPool2D", "GlobalAveragePooling2D"},
+    {"GlobalAvgPool3D", "GlobalAveragePooling3D"},
+    {"GlobalMaxPool1D", "GlobalMaxPooling1D"},
+    {"GlobalMaxPool2D", "GlobalMaxPooling2D"},
+    {"GlobalMaxPool3D", "GlobalMaxPooling3D"},
+    {"MaxPool1D", "MaxPooling1D"},
+    {"MaxPool2D", "MaxPooling2D"},
+    {"MaxPool3D", "MaxPooling3D"},
+    {"SeparableConvolution1D", "SeparableConv1D"},
+    {"SeparableConvolution2D", "SeparableConv2D"},
+}};
+
 const LayerEntry* FindEntry(std::string_view class_name) {
+  for (const auto& [alias, name] : kAliases) {
+    if (class_name == alias) class_name = name;
+  }
   for (const LayerFamily& family : LayerFamilies()) {
     for (const LayerEntry& entry : family.entries) {
       if (entry.class_name == class_name) return &entry;
@@ -62,6 +89,8 @@ std::vector<LayerFamily> LayerFamilies() {
       {"Tensor operations", TensorOperationLayers()},
   };
 }
+
+std::span<const std::pair<std::string_view, std::string_view>> LayerAliases() { return kAliases; }
 
 bool IsModelClass(std::string_view class_name) {
   return class_name == "Sequential" || class_name == "Functional" || class_name == "Model";

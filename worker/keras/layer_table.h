@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/result.h"
@@ -51,6 +52,8 @@ struct LayerFamily {
   std::span<const LayerEntry> entries;
 };
 std::vector<LayerFamily> LayerFamilies();
+// Other names that Keras has for the same classes, and the class of each.
+std::span<const std::pair<std::string_view, std::string_view>> LayerAliases();
 
 // True when `json` is a whole model (Sequential, Functional, Model).
 bool IsModelClass(std::string_view class_name);

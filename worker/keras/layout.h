@@ -4,9 +4,8 @@
 // and activations stay in Keras' data_format. What LibTorch's kernels want is made here as views:
 //
 //            Keras                          LibTorch
-//   data     [N, spatial…, C]  or           [N, C, spatial…]; of channels-last data this is the
-//            [N, C, spatial…]               channels_last memory format, which the kernels take as
-//            is
+//   data     [N, spatial…, C]  or           [N, C, spatial…]; channels-last data is then in
+//            [N, C, spatial…]               the channels_last format, which kernels take as it is
 //   kernel   [spatial…, in / groups, out]   [out, in / groups, spatial…]
 //   transposed convolution's kernel
 //            [spatial…, out, in]            [in, out, spatial…]

@@ -44,6 +44,7 @@ Result<std::unique_ptr<Loss>> Loss::FromConfig(const json& identifier, const std
   if (entry == nullptr) return Invalid(where + ": loss '" + object.name + "' is not supported");
   ConfigReader reader(object.config, where + " (" + object.name + ")");
   auto loss = std::make_unique<Loss>();
+  if (reader.IsNull("reduction")) reader.Fail("'reduction' None leaves no number to train with");
   loss->name_ = reader.String("name", std::string(entry->function));
   const std::string reduction =
       reader.Choice("reduction", "sum_over_batch_size",

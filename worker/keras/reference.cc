@@ -1,12 +1,19 @@
 #include "worker/keras/reference.h"
 
-#include <set>
+#include <algorithm>
+#include <map>
+#include <span>
 #include <string_view>
+#include <vector>
 
+#include "common/learning_rate.h"
 #include "common/optimizer_rules.h"
+#include "worker/keras/activation.h"
+#include "worker/keras/initializer.h"
 #include "worker/keras/layer_table.h"
 #include "worker/keras/loss.h"
 #include "worker/keras/metric.h"
+#include "worker/keras/regularizer.h"
 
 namespace elephas::keras {
 
@@ -14,12 +21,58 @@ namespace {
 
 std::string Code(std::string_view name) { return "`" + std::string(name) + "`"; }
 
-void AddNames(std::string& text, const std::set<std::string>& names) {
-  bool first = true;
-  for (const std::string& name : names) {
-    text += (first ? "" : ", ") + Code(name);
-    first = false;
+std::vector<std::string> Sorted(const std::vector<std::string_view>& names) {
+  std::vector<std::string> sorted(names.begin(), names.end());
+  std::sort(sorted.begin(), sorted.end());
+  return sorted;
+}
+
+std::vector<std::string> ClassNames(std::span<const LayerEntry> entries) {
+  std::vector<std::string_view> names;
+  for (const LayerEntry& entry : entries) names.push_back(entry.class_name);
+  return Sorted(names);
+}
+
+std::vector<std::string> OptimizerNames() {
+  std::vector<std::string_view> names;
+  for (const UpdateRuleEntry& entry : UpdateRules()) names.push_back(entry.class_name);
+  return Sorted(names);
+}
+
+std::string List(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + Code(name);
+  return text;
+}
+
+using NameTable = std::map<std::string, std::vector<std::string>>;  // class -> names by string
+
+template <typename Entry>
+void AddEntry(const Entry& entry, std::string_view name, NameTable& table) {
+  std::vector<std::string>& names = table[std::string(entry.class_name)];
+  names.emplace_back(name);
+  if (!entry.short_name.empty()) names.emplace_back(entry.short_name);
+}
+
+NameTable LossNames() {
+  NameTable table;
+  for (const auto family : LossFamilies()) {
+    for (const LossEntry& entry : family) AddEntry(entry, entry.function, table);
   }
+  return table;
+}
+
+NameTable MetricNames() {
+  NameTable table;
+  for (const auto family : MetricFamilies()) {
+    for (const MetricEntry& entry : family) AddEntry(entry, entry.name, table);
+  }
+  return table;
+}
+
+void AddTable(std::string& text, const NameTable& table) {
+  text += "| class | names |\n| --- | --- |\n";
+  for (const auto& [name, names] : table) text += "| " + Code(name) + " | " + List(names) + " |\n";
 }
 
 constexpr std::string_view kIntroduction =
@@ -42,46 +95,53 @@ std::string SupportedMarkdown() {
   std::string text(kIntroduction);
   text += "## Layers\n\n| family | classes |\n| --- | --- |\n";
   for (const LayerFamily& family : LayerFamilies()) {
-    std::set<std::string> names;
-    for (const LayerEntry& entry : family.entries) names.emplace(entry.class_name);
-    text += "| " + std::string(family.title) + " | ";
-    AddNames(text, names);
-    text += " |\n";
+    text += "| " + std::string(family.title) + " | " + List(ClassNames(family.entries)) + " |\n";
   }
   text +=
-      "\nNames that begin with `ops.` are operations on tensors that functional models store.\n";
+      "\nKeras' other names of the same classes (`MaxPool2D`, `Convolution1D`, …) are taken too. "
+      "Names that begin\n"
+      "with `ops.` are operations on tensors that functional models store.\n";
 
-  text += "\n## Optimizers\n\n";
-  std::set<std::string> names;
-  for (const UpdateRuleEntry& entry : UpdateRules()) names.emplace(entry.class_name);
-  AddNames(text, names);
-  text +=
-      "; with `weight_decay`, `clipnorm`, `clipvalue`, `global_clipnorm`, `use_ema`,\n"
-      "`gradient_accumulation_steps` and every schedule of `keras.optimizers.schedules`.\n";
+  text += "\n## What layers are given\n\n| option | values |\n| --- | --- |\n";
+  text += "| activation | " + List(Sorted(ActivationNames())) + " |\n";
+  text += "| initializer | " + List(Sorted(InitializerNames())) + " |\n";
+  text += "| regularizer | " + List(Sorted(RegularizerNames())) + " |\n";
+  text += "| constraint | " + List(Sorted(ConstraintNames())) + " |\n";
 
-  text += "\n## Losses\n\n| class | names |\n| --- | --- |\n";
-  for (const auto family : LossFamilies()) {
-    for (const LossEntry& entry : family) {
-      text += "| " + Code(entry.class_name) + " | " + Code(entry.function);
-      if (!entry.short_name.empty()) text += ", " + Code(entry.short_name);
-      text += " |\n";
-    }
-  }
+  text += "\n## Optimizers\n\n" + List(OptimizerNames()) +
+          ";\nwith `weight_decay`, `clipnorm`, `clipvalue`, `global_clipnorm`, `use_ema` and\n"
+          "`gradient_accumulation_steps`.\n\nLearning rate schedules: " +
+          List(Sorted(ScheduleNames())) + ".\n";
 
-  text += "\n## Metrics\n\n| class | names |\n| --- | --- |\n";
-  for (const auto family : MetricFamilies()) {
-    for (const MetricEntry& entry : family) {
-      text += "| " + Code(entry.class_name) + " | " + Code(entry.name);
-      if (!entry.short_name.empty()) text += ", " + Code(entry.short_name);
-      text += " |\n";
-    }
-  }
+  text += "\n## Losses\n\n";
+  AddTable(text, LossNames());
+  text += "\n## Metrics\n\n";
+  AddTable(text, MetricNames());
   text +=
       "\n`accuracy` and `acc` choose the accuracy, `crossentropy` and `ce` the loss, by the shapes "
       "of labels and\n"
       "output, as Keras does. A metric has one value: lists of thresholds and `average=None` are "
       "refused.\n";
   return text;
+}
+
+nlohmann::json SupportedNames() {
+  nlohmann::json names;
+  for (const LayerFamily& family : LayerFamilies()) {
+    names["layers"][std::string(family.title)] = ClassNames(family.entries);
+  }
+  for (const auto& [alias, name] : LayerAliases()) {
+    names["aliases"][std::string(alias)] = std::string(name);
+  }
+  names["activations"] = Sorted(ActivationNames());
+  names["initializers"] = Sorted(InitializerNames());
+  names["regularizers"] = Sorted(RegularizerNames());
+  names["constraints"] = Sorted(ConstraintNames());
+  names["optimizers"] = OptimizerNames();
+  names["schedules"] = Sorted(ScheduleNames());
+  names["losses"] = LossNames();
+  names["metrics"] = MetricNames();
+  return names;
 }
 
 }  // namespace elephas::keras

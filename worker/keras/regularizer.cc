@@ -125,7 +125,17 @@ Function Read(ConfigReader& config, std::string_view name, const char* kind,
   return {};
 }
 
+template <typename Function, std::size_t n>
+std::vector<std::string_view> Names(const std::array<Entry<Function>, n>& table) {
+  std::vector<std::string_view> names;
+  for (const Entry<Function>& entry : table) names.push_back(entry.class_name);
+  return names;
+}
+
 }  // namespace
+
+std::vector<std::string_view> RegularizerNames() { return Names(kRegularizers); }
+std::vector<std::string_view> ConstraintNames() { return Names(kConstraints); }
 
 Regularizer ReadRegularizer(ConfigReader& config, std::string_view name) {
   return Read(config, name, "regularizer", kRegularizers);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <vector>
 
 #include "common/result.h"
 #include "worker/keras/config_reader.h"
@@ -20,5 +21,9 @@ using Constraint = std::function<at::Tensor(const at::Tensor&)>;
 // The option `name` of a layer; null or left out: empty.
 Regularizer ReadRegularizer(ConfigReader& config, std::string_view name);
 Constraint ReadConstraint(ConfigReader& config, std::string_view name);
+
+// Class names; their snake-case forms are taken too.
+std::vector<std::string_view> RegularizerNames();
+std::vector<std::string_view> ConstraintNames();
 
 }  // namespace elephas::keras

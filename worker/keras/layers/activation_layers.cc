@@ -12,8 +12,23 @@ using at::Tensor;
 
 class ActivationLayer final : public MaskPassingLayer {
  public:
-  explicit ActivationLayer(ConfigReader& c)
-      : activation_(ReadActivation(c, "activation", nullptr)) {}
+  explicit ActivationLayer(ConfigReader& c) {
+    Result<Activation> activation = ParseActivation(c.Any("activation"), "'activation'");
+    if (activation.ok()) {
+      activation_ = *std::move(activation);
+    } else {
+      c.Fail(activation.status());
+    }
+  }
+  // Keras says that glu keeps the shape, and then gives half of the last axis.
+  Result<Shape> OutputShape(const Shape& input) const override {
+    if (activation_.name != "glu" || input.back() == kUnknown) return input;
+    if (input.back() % 2 != 0)
+      return Invalid("glu needs an even last axis, not " + ToString(input));
+    Shape output = input;
+    output.back() /= 2;
+    return output;
+  }
   Tensor Compute(const Tensor& x, Step&) override { return activation_(x); }
 
  private:

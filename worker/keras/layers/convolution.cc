@@ -226,19 +226,14 @@ class SeparableConvolution final : public UnaryLayer {
   Weight* bias_ = nullptr;
 };
 
-constexpr std::array<LayerEntry, 12> kEntries{{
+constexpr std::array<LayerEntry, 7> kEntries{{
     {"Conv1D", MakeLayer<Convolution<1>>},
     {"Conv2D", MakeLayer<Convolution<2>>},
     {"Conv3D", MakeLayer<Convolution<3>>},
-    {"Convolution1D", MakeLayer<Convolution<1>>},
-    {"Convolution2D", MakeLayer<Convolution<2>>},
-    {"Convolution3D", MakeLayer<Convolution<3>>},
     {"DepthwiseConv1D", MakeLayer<DepthwiseConvolution<1>>},
     {"DepthwiseConv2D", MakeLayer<DepthwiseConvolution<2>>},
     {"SeparableConv1D", MakeLayer<SeparableConvolution<1>>},
     {"SeparableConv2D", MakeLayer<SeparableConvolution<2>>},
-    {"SeparableConvolution1D", MakeLayer<SeparableConvolution<1>>},
-    {"SeparableConvolution2D", MakeLayer<SeparableConvolution<2>>},
 }};
 
 }  // namespace

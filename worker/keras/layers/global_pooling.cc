@@ -49,19 +49,13 @@ class GlobalPool final : public UnaryLayer {
   Shape axes_;
 };
 
-constexpr std::array<LayerEntry, 12> kEntries{{
+constexpr std::array<LayerEntry, 6> kEntries{{
     {"GlobalAveragePooling1D", MakeLayer<GlobalPool<1, false>>},
     {"GlobalAveragePooling2D", MakeLayer<GlobalPool<2, false>>},
     {"GlobalAveragePooling3D", MakeLayer<GlobalPool<3, false>>},
     {"GlobalMaxPooling1D", MakeLayer<GlobalPool<1, true>>},
     {"GlobalMaxPooling2D", MakeLayer<GlobalPool<2, true>>},
     {"GlobalMaxPooling3D", MakeLayer<GlobalPool<3, true>>},
-    {"GlobalAvgPool1D", MakeLayer<GlobalPool<1, false>>},
-    {"GlobalAvgPool2D", MakeLayer<GlobalPool<2, false>>},
-    {"GlobalAvgPool3D", MakeLayer<GlobalPool<3, false>>},
-    {"GlobalMaxPool1D", MakeLayer<GlobalPool<1, true>>},
-    {"GlobalMaxPool2D", MakeLayer<GlobalPool<2, true>>},
-    {"GlobalMaxPool3D", MakeLayer<GlobalPool<3, true>>},
 }};
 
 }  // namespace

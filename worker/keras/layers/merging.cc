@@ -21,8 +21,16 @@ class Merge : public Layer {
 
 using BinaryOperation = Tensor (*)(const Tensor&, const Tensor&);
 
-// Element by element, from left to right. Where a mask drops one side, the other stands alone.
-template <BinaryOperation operation, bool average>
+// What masks of the inputs do to the values. The output has a mask, what any of them keeps, when
+// all inputs have one.
+enum class MaskUse : std::uint8_t {
+  kNone,
+  kNeutral,  // dropped values count as one; where all are dropped the output is zero
+  kOther,    // where one side is dropped, the other stands alone
+};
+
+// Element by element, from left to right.
+template <BinaryOperation operation, MaskUse use, bool average = false>
 class Elementwise final : public Merge {
  public:
   explicit Elementwise(ConfigReader&) {}
@@ -40,29 +48,42 @@ class Elementwise final : public Merge {
 
   Values Run(const Call&, std::span<const Value> inputs, Step&) override {
     std::int64_t rank = 0;
-    for (const Value& input : inputs) rank = std::max(rank, input.tensor.dim());
-    Tensor output, mask;
+    bool all_masked = true;
+    for (const Value& input : inputs) {
+      rank = std::max(rank, input.tensor.dim());
+      all_masked = all_masked && input.mask.defined();
+    }
+    Tensor output, mask;  // mask: what is kept so far, as wide as the values
     for (const Value& input : inputs) {
       Tensor x = input.tensor;
       while (x.dim() < rank) x = x.unsqueeze(1);
-      Tensor own;
-      if (input.mask.defined()) own = input.mask.to(at::kBool).unsqueeze(-1).expand_as(x);
+      const Tensor own = MaskOf(input, x);
+      if (use == MaskUse::kNeutral && own.defined()) x = at::where(own, x, at::ones_like(x));
       if (!output.defined()) {
         output = x;
         mask = own;
         continue;
       }
-      if (own.defined()) x = at::where(own, x, output);
-      if (mask.defined()) output = at::where(mask, output, x);
+      if (use == MaskUse::kOther) {
+        if (own.defined()) x = at::where(own, x, output);
+        if (mask.defined()) output = at::where(mask, output, x);
+      }
       mask = own.defined() && mask.defined() ? at::logical_or(mask, own) : Tensor();
       output = operation(output, x);
     }
+    if (use == MaskUse::kNeutral && all_masked) {
+      output = at::where(mask, output, at::zeros_like(output));
+    }
     if (average) output = output / static_cast<double>(inputs.size());
-    return {{output, mask.defined() ? mask.any(-1) : Tensor()}};
+    return {{output, all_masked ? mask.any(-1) : Tensor()}};
   }
   bool TakesIntegers() const override { return !average; }
 
  private:
+  static Tensor MaskOf(const Value& input, const Tensor& x) {
+    if (!input.mask.defined()) return {};
+    return input.mask.to(at::kBool).unsqueeze(-1).expand_as(x);
+  }
   static Shape Expanded(Shape shape, std::size_t rank) {
     shape.insert(shape.begin() + 1, rank - shape.size(), 1);
     return shape;
@@ -179,12 +200,12 @@ class Dot final : public Merge {
 };
 
 constexpr std::array<LayerEntry, 8> kEntries{{
-    {"Add", MakeLayer<Elementwise<AddTensors, false>>},
-    {"Subtract", MakeLayer<Elementwise<SubtractTensors, false>>},
-    {"Multiply", MakeLayer<Elementwise<MultiplyTensors, false>>},
-    {"Average", MakeLayer<Elementwise<AddTensors, true>>},
-    {"Maximum", MakeLayer<Elementwise<MaximumTensors, false>>},
-    {"Minimum", MakeLayer<Elementwise<MinimumTensors, false>>},
+    {"Add", MakeLayer<Elementwise<AddTensors, MaskUse::kNone>>},
+    {"Subtract", MakeLayer<Elementwise<SubtractTensors, MaskUse::kNone>>},
+    {"Multiply", MakeLayer<Elementwise<MultiplyTensors, MaskUse::kNeutral>>},
+    {"Average", MakeLayer<Elementwise<AddTensors, MaskUse::kNone, true>>},
+    {"Maximum", MakeLayer<Elementwise<MaximumTensors, MaskUse::kOther>>},
+    {"Minimum", MakeLayer<Elementwise<MinimumTensors, MaskUse::kOther>>},
     {"Concatenate", MakeLayer<Concatenate>},
     {"Dot", MakeLayer<Dot>},
 }};

@@ -100,7 +100,7 @@ Tensor Tanh(const Tensor& x) { return at::tanh(x); }
 Tensor Sigmoid(const Tensor& x) { return at::sigmoid(x); }
 Tensor Relu(const Tensor& x) { return at::relu(x); }
 
-constexpr std::array<LayerEntry, 26> kEntries{{
+constexpr std::array<LayerEntry, 25> kEntries{{
     {"ops.Add", MakeLayer<Binary<Add>>},
     {"ops.Subtract", MakeLayer<Binary<Subtract>>},
     {"ops.Multiply", MakeLayer<Binary<Multiply>>},
@@ -119,7 +119,6 @@ constexpr std::array<LayerEntry, 26> kEntries{{
     {"ops.LogicalOr", MakeLayer<Binary<LogicalOr>>},
     {"ops.Negative", MakeLayer<Unary<Negative>>},
     {"ops.Absolute", MakeLayer<Unary<Absolute>>},
-    {"ops.Abs", MakeLayer<Unary<Absolute>>},
     {"ops.Exp", MakeLayer<Unary<Exp>>},
     {"ops.Log", MakeLayer<Unary<Log>>},
     {"ops.Sqrt", MakeLayer<Unary<Sqrt>>},

@@ -1,6 +1,8 @@
 // Padding, cropping and upsampling of the spatial axes.
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <numbers>
 
 #include "worker/keras/layer_table.h"
 #include "worker/keras/layout.h"
@@ -91,13 +93,66 @@ class Edges final : public UnaryLayer {
   bool channels_last_;
 };
 
+// What a pixel at a distance of x counts for.
+using Kernel = double (*)(double x);
+
+// Keys' cubic with a = -0.5; LibTorch's own has -0.75.
+double Cubic(double x) {
+  if (x >= 2.0) return 0.0;
+  if (x >= 1.0) return ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0;
+  return (1.5 * x - 2.5) * x * x + 1.0;
+}
+
+template <int radius>
+double Lanczos(double x) {
+  if (x > radius) return 0.0;
+  if (x <= 1e-3) return 1.0;
+  const double angle = std::numbers::pi * x;
+  return radius * std::sin(angle) * std::sin(angle / radius) / (angle * angle);
+}
+
+// [length, length * factor]: each output as a weighted mean of inputs, pixels being areas.
+Tensor ResizeMatrix(std::int64_t length, std::int64_t factor, Kernel kernel,
+                    const at::TensorOptions& options) {
+  const std::int64_t outputs = length * factor;
+  std::vector<float> weights(static_cast<std::size_t>(length * outputs));
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    const double center = (static_cast<double>(o) + 0.5) / static_cast<double>(factor) - 0.5;
+    double total = 0.0;
+    for (std::int64_t i = 0; i < length; ++i)
+      total += kernel(std::abs(center - static_cast<double>(i)));
+    for (std::int64_t i = 0; i < length; ++i) {
+      weights[static_cast<std::size_t>(i * outputs + o)] =
+          static_cast<float>(kernel(std::abs(center - static_cast<double>(i))) / total);
+    }
+  }
+  return at::tensor(weights, at::kFloat).view({length, outputs}).to(options.device());
+}
+
+struct Interpolation {
+  std::string_view name;
+  Kernel kernel;  // null: LibTorch has it
+};
+constexpr std::array<Interpolation, 5> kInterpolations{{
+    {"nearest", nullptr},
+    {"bilinear", nullptr},
+    {"bicubic", Cubic},
+    {"lanczos3", Lanczos<3>},
+    {"lanczos5", Lanczos<5>},
+}};
+
 template <std::size_t rank>
 class UpSampling final : public UnaryLayer {
  public:
   explicit UpSampling(ConfigReader& c)
       : size_(c.Ints("size", rank, 2, 1, kMaxWindow)), channels_last_(ReadChannelsLast(c)) {
-    bilinear_ =
-        rank == 2 && c.Choice("interpolation", "nearest", {"nearest", "bilinear"}) == "bilinear";
+    if constexpr (rank == 2) {
+      const std::string name = c.Choice("interpolation", "nearest",
+                                        {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"});
+      for (const Interpolation& entry : kInterpolations) {
+        if (entry.name == name) interpolation_ = entry;
+      }
+    }
   }
   Result<Shape> OutputShape(const Shape& input) const override {
     ELEPHAS_RETURN_IF_ERROR(CheckRank(input, rank));
@@ -119,8 +174,17 @@ class UpSampling final : public UnaryLayer {
     if constexpr (rank == 1) {
       y = at::upsample_nearest1d(first, sizes);
     } else if constexpr (rank == 2) {
-      y = bilinear_ ? at::upsample_bilinear2d(first, sizes, /*align_corners=*/false)
-                    : at::upsample_nearest2d(first, sizes);
+      if (interpolation_.kernel != nullptr) {
+        const auto matrix = [&](std::size_t axis) {
+          return ResizeMatrix(first.size(static_cast<std::int64_t>(axis) + 2), size_[axis],
+                              interpolation_.kernel, first.options());
+        };
+        y = at::matmul(at::matmul(matrix(0).t(), first), matrix(1));
+      } else {
+        y = interpolation_.name == "bilinear"
+                ? at::upsample_bilinear2d(first, sizes, /*align_corners=*/false)
+                : at::upsample_nearest2d(first, sizes);
+      }
     } else {
       y = at::upsample_nearest3d(first, sizes);
     }
@@ -129,7 +193,8 @@ class UpSampling final : public UnaryLayer {
 
  private:
   Shape size_;
-  bool channels_last_, bilinear_ = false;
+  bool channels_last_;
+  Interpolation interpolation_ = kInterpolations[0];
 };
 
 constexpr std::array<LayerEntry, 9> kEntries{{

@@ -133,12 +133,10 @@ class TransposedConvolution final : public UnaryLayer {
   Weight* bias_ = nullptr;
 };
 
-constexpr std::array<LayerEntry, 5> kEntries{{
+constexpr std::array<LayerEntry, 3> kEntries{{
     {"Conv1DTranspose", MakeLayer<TransposedConvolution<1>>},
     {"Conv2DTranspose", MakeLayer<TransposedConvolution<2>>},
     {"Conv3DTranspose", MakeLayer<TransposedConvolution<3>>},
-    {"Convolution2DTranspose", MakeLayer<TransposedConvolution<2>>},
-    {"Convolution3DTranspose", MakeLayer<TransposedConvolution<3>>},
 }};
 
 }  // namespace
