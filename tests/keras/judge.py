@@ -4,6 +4,7 @@ A test module lists its cases; `judge(cases)` asks elephas-keras-probe about all
 about each, and returns the answers side by side. Starting JAX for a model costs far more than the model.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,7 +18,36 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llv
 import keras
 import numpy as np
 from keras.src import backend
+from keras.src.initializers import random_initializers
 from safetensors.numpy import load_file, save_file
+
+
+class QuickDraws:
+    """Random initializers without JAX, which compiles a program for every shape that it draws. What they draw is
+    given to both sides; test_initializers.py, which looks at it, does not come here."""
+
+    make_default_seed = staticmethod(lambda: 1)
+    SeedGenerator = keras.random.SeedGenerator
+    source = np.random.default_rng(2)
+
+    def uniform(self, shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+        return self.source.uniform(minval, maxval, shape).astype(dtype or "float32")
+
+    def normal(self, shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+        return self.source.normal(mean, stddev, shape).astype(dtype or "float32")
+
+    def truncated_normal(self, shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+        return mean + stddev * np.clip(self.normal(shape, dtype=dtype), -2.0, 2.0)
+
+
+@contextlib.contextmanager
+def quick_draws():
+    before = random_initializers.random
+    random_initializers.random = QuickDraws()
+    try:
+        yield
+    finally:
+        random_initializers.random = before
 
 
 @dataclasses.dataclass
@@ -117,7 +147,8 @@ def ask_probe(requests, tensors):
 def ask_keras(case, answer, tensors):
     """Fills in Keras' side of the answer and the tensors of the probe's request; returns the request."""
     keras.utils.set_random_seed(11)
-    model = case.make()
+    with quick_draws():
+        model = case.make()
     if case.perturb:
         perturb(model, case.name)
     x, weights = as_list(case.x), as_list(case.sample_weight)

@@ -72,20 +72,23 @@ class Pool final : public UnaryLayer {
       y = MaxPool(padded, window_, padding);
     } else {
       y = AveragePool(padded, window_, padding);
-      if (padded.sizes() != first.sizes()) {
-        // Explicit zeros were averaged in: divide by the share of the window inside the input.
-        const c10::NoGradGuard no_grad;
-        Shape sizes = first.sizes().vec();
-        sizes[0] = sizes[1] = 1;
-        Shape same;
-        const Tensor ones = PadForWindow(at::ones(sizes, first.options()), window_, 0.0, same);
-        y = y / AveragePool(ones, window_, same);
-      }
+      // Explicit zeros were averaged in: divide by the share of the window inside the input.
+      if (padded.sizes() != first.sizes()) y = y / ShareInside(first);
     }
     return FromChannelsFirst(y, window_.channels_last);
   }
 
  private:
+  // [1, 1, outputs…]
+  [[nodiscard]] Tensor ShareInside(const Tensor& input) const {
+    const c10::NoGradGuard no_grad;
+    Shape sizes = input.sizes().vec();
+    sizes[0] = sizes[1] = 1;
+    Shape padding;
+    const Tensor ones = PadForWindow(at::ones(sizes, input.options()), window_, 0.0, padding);
+    return AveragePool(ones, window_, padding);
+  }
+
   Window window_;
 };
 
