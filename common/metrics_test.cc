@@ -22,6 +22,9 @@ TEST(MetricsTest, ValuesFollowTheirFormulas) {
   EXPECT_NEAR(Value("iou:0,1", {3, 1, 1, 3}), 0.6, 1e-6);
   EXPECT_NEAR(Value("fbeta:micro:1.0", {2, 2, 2, 4}), 0.5, 1e-6);
   EXPECT_DOUBLE_EQ(Value("r2:uniform_average:0", {4, 10, 30, 0, 4}), 1.0);
+  // Residuals of 1 against a total of 5; with one regressor 1 - 0.2 * 3 / 2.
+  EXPECT_DOUBLE_EQ(Value("r2:uniform_average:0", {4, 10, 30, 1, 4}), 0.8);
+  EXPECT_DOUBLE_EQ(Value("r2:uniform_average:1", {4, 10, 30, 1, 4}), 0.7);
 }
 
 TEST(MetricsTest, PartsAddUpToTheWhole) {

@@ -43,7 +43,8 @@ OPTIMIZERS = {
     "weight decay": lambda: O.SGD(0.05, weight_decay=0.1),
     "clipnorm": lambda: O.SGD(0.05, clipnorm=0.3),
     "clipvalue": lambda: O.SGD(0.05, clipvalue=0.1),
-    "global clipnorm": lambda: O.Adam(0.05, global_clipnorm=0.3),
+    "global clipnorm": lambda: O.SGD(0.05, momentum=0.9, global_clipnorm=0.3),
+    "global clipnorm in adam": lambda: O.Adam(0.01, global_clipnorm=0.3),
     "gradient accumulation": lambda: O.Adam(0.05, gradient_accumulation_steps=3),
     "gradient accumulation and clipping": lambda: O.SGD(0.05, momentum=0.5, gradient_accumulation_steps=2, clipnorm=0.3),
     "gradient accumulation and a schedule": lambda: O.Adam(

@@ -59,7 +59,8 @@ void AddMean(MetricSums& sums, const std::string& name, double value, double cou
 Status CheckShape(const Tensor& labels, const Shape& output, const LabelRule& rule) {
   Shape row(labels.sizes().begin() + 1, labels.sizes().end());
   Shape wanted = output;
-  if (rule.class_indices) {
+  if (rule.form == LabelForm::kFree) return OkStatus();
+  if (rule.form == LabelForm::kClassIndices) {
     ELEPHAS_ASSIGN_OR_RETURN(
         const std::int64_t axis,
         NormalizeAxis(rule.axis < 0 ? rule.axis : rule.axis - 1, output.size()));
@@ -156,7 +157,8 @@ class CompiledLossImpl final : public CompiledLoss {
       // The names are in the table, so this cannot fail.
       term.loss = *Loss::FromConfig(CrossentropyFor(KindOf(y_true, y_pred)), "compile.loss");
     }
-    const Tensor labels = term.loss->labels().class_indices ? y_true : y_true.to(at::kFloat);
+    const Tensor labels =
+        term.loss->labels().form == LabelForm::kClassIndices ? y_true : y_true.to(at::kFloat);
     return (*term.loss)(labels, y_pred, WeightsOf(targets, term.output), MaskOf(term.output));
   }
 
@@ -193,7 +195,7 @@ class CompiledLossImpl final : public CompiledLoss {
       if (const Status status = CheckShape(own, output.shape, rule); !status.ok()) {
         return status.Annotate(where);
       }
-      if (!rule.class_indices) continue;
+      if (rule.form != LabelForm::kClassIndices) continue;
       ELEPHAS_ASSIGN_OR_RETURN(
           const std::int64_t axis,
           NormalizeAxis(rule.axis < 0 ? rule.axis : rule.axis - 1, output.shape.size()));

@@ -53,8 +53,8 @@ Result<std::unique_ptr<Loss>> Loss::FromConfig(const json& identifier, const std
                      : reduction == "mean_with_sample_weight" ? Reduction::kWeightedMean
                                                               : Reduction::kMean;
   reader.Ignore({"dtype", "fn"});
-  loss->labels_.class_indices = entry->class_indices;
-  if (entry->class_indices) {
+  loss->labels_.form = entry->labels;
+  if (entry->labels == LabelForm::kClassIndices) {
     loss->labels_.axis = reader.Int("axis", -1, -16, 16);
     if (reader.Has("ignore_class")) {
       loss->labels_.ignored_class = reader.Int("ignore_class", std::nullopt);

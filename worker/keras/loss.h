@@ -25,9 +25,15 @@ inline constexpr double kEpsilon = 1e-7;
 using LossFunction =
     std::function<at::Tensor(const at::Tensor& y_true, const at::Tensor& y_pred, at::Tensor* mask)>;
 
+enum class LabelForm : std::uint8_t {
+  kLikeOutput,    // numbers in the shape of the output
+  kClassIndices,  // integers below the size of the class axis
+  kFree,          // anything with a batch axis
+};
+
 // What a loss wants of its labels, for checking a dataset before training.
 struct LabelRule {
-  bool class_indices = false;  // integers below the size of the class axis
+  LabelForm form = LabelForm::kLikeOutput;
   std::int64_t axis = -1;
   std::optional<std::int64_t> ignored_class;
 };
@@ -37,7 +43,7 @@ struct LossEntry {
   std::string_view function;    // "mean_squared_error"
   std::string_view short_name;  // "mse"; its upper-case form is accepted too. May be empty
   LossFunction (*make)(ConfigReader& options);
-  bool class_indices = false;
+  LabelForm labels = LabelForm::kLikeOutput;
 };
 // The families, one file each under losses/.
 std::span<const LossEntry> RegressionLosses();

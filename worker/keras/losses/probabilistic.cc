@@ -127,7 +127,7 @@ LossFunction Poisson(ConfigReader&) {
 
 constexpr std::array<LossEntry, 7> kEntries{{
     {"SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", "",
-     SparseCategoricalCrossentropy, /*class_indices=*/true},
+     SparseCategoricalCrossentropy, LabelForm::kClassIndices},
     {"CategoricalCrossentropy", "categorical_crossentropy", "", CategoricalCrossentropy},
     {"CategoricalFocalCrossentropy", "categorical_focal_crossentropy", "",
      CategoricalFocalCrossentropy},

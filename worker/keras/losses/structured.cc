@@ -93,10 +93,10 @@ LossFunction GeneralizedCrossentropy(ConfigReader& c) {
 constexpr std::array<LossEntry, 5> kEntries{{
     {"Dice", "dice", "", Dice},
     {"Tversky", "tversky", "", Tversky},
-    {"Circle", "circle", "", Circle},
-    {"CTC", "ctc", "", Ctc},
+    {"Circle", "circle", "", Circle, LabelForm::kFree},
+    {"CTC", "ctc", "", Ctc, LabelForm::kFree},
     {"CategoricalGeneralizedCrossEntropy", "categorical_generalized_cross_entropy", "",
-     GeneralizedCrossentropy},
+     GeneralizedCrossentropy, LabelForm::kClassIndices},
 }};
 
 }  // namespace
