@@ -6,6 +6,7 @@ about each, and returns the answers side by side. Starting JAX for a model costs
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -95,6 +96,7 @@ class Answers:
     reply: dict = None
 
 
+@functools.cache
 def supported():
     """The names of what the program supports."""
     return json.loads(subprocess.run([probe_path(), "--supported"], capture_output=True, check=True).stdout)

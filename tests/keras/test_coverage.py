@@ -18,11 +18,14 @@ def classes(module, base):
     )
 
 
-def refusals(models, **more):
-    """The probe's errors for these models: {name: message or None}."""
-    requests = [{"name": name, "model": model, "inputs": 0, **more} for name, model in models.items()]
+def ask(requests):
+    """The probe's errors: {name: message or None}."""
     reply, _ = ask_probe(requests, {"nothing": np.zeros(1, np.float32)})
-    return {name: reply[name].get("error") for name in models}
+    return {name: entry.get("error") for name, entry in reply.items()}
+
+
+def refusals(models):
+    return ask([{"name": name, "model": model, "inputs": 0} for name, model in models.items()])
 
 
 def sequential(*entries):
@@ -40,7 +43,8 @@ def known_layers():
 
 
 def unsupported_layers():
-    return [n for n in classes(keras.layers, keras.layers.Layer) if n not in known_layers() | NO_LAYERS]
+    known = known_layers() | NO_LAYERS
+    return [name for name in classes(keras.layers, keras.layers.Layer) if name not in known]
 
 
 def test_unsupported_layers_are_refused_with_name_class_and_place():
@@ -60,7 +64,8 @@ def test_supported_layers_exist_in_keras():
         assert name in in_keras, name
     for alias, name in names["aliases"].items():
         assert getattr(keras.layers, alias) is getattr(keras.layers, name)
-    missing = {n for n in in_keras if getattr(keras.layers, n).__name__ in known_layers()} - known_layers()
+    known = known_layers()
+    missing = {name for name in in_keras if getattr(keras.layers, name).__name__ in known} - known
     assert not missing, "Keras' other names of supported layers"
 
 
@@ -86,11 +91,14 @@ def test_optimizers_and_schedules_are_supported_or_refused_by_name(kind, base, a
     known = set(supported()[kind])
     offered = set(classes(module, base))
     assert known <= offered
+    requests = []
     for name in offered - known - abstract:
         entry = {"class_name": name, "config": {}}
         if kind == "schedules":
             entry = {"class_name": "SGD", "config": {"learning_rate": entry}}
-        error = refusals({name: sequential()}, compile={"loss": "mse", "optimizer": entry})[name]
+        compile = {"loss": "mse", "optimizer": entry}
+        requests.append({"name": name, "model": sequential(), "inputs": 0, "compile": compile})
+    for name, error in ask(requests).items():
         assert error and name in error and "not supported" in error, (name, error)
 
 
@@ -109,7 +117,7 @@ def initializer_option(kind, name):
 )
 def test_what_layers_are_given_is_supported_or_refused_by_name(kind, base):
     # Lower-case names are the same classes again.
-    offered = [name for name in classes(getattr(keras, kind), base) if getattr(keras, kind) and name != base.__name__]
+    offered = [name for name in classes(getattr(keras, kind), base) if name != base.__name__]
     models = {
         name: sequential({"class_name": "Dense", "config": initializer_option(kind, name)}) for name in offered
     }

@@ -210,17 +210,23 @@ def test_loss_or_metric_agrees_with_keras(answers, name):
     assert_agrees(answers[name])
 
 
-def compile_error(field, value):
-    make = {"class_name": "Sequential", "config": {"name": "m", "layers": [
-        {"class_name": "InputLayer", "config": {"batch_shape": [None, 4], "name": "in"}}]}}  # fmt: skip
-    compile = {"loss": "mse", field: value}
-    request = {"name": "case", "model": make, "compile": compile, "inputs": 0}
-    return ask_probe([request], {"nothing": np.zeros(1, np.float32)})[0]["case"].get("error")
+MODEL = {"class_name": "Sequential", "config": {"name": "m", "layers": [
+    {"class_name": "InputLayer", "config": {"batch_shape": [None, 4], "name": "in"}}]}}  # fmt: skip
+
+
+def compile_errors(field, values):
+    """What the program says about compiling each of the values: {name: message or None}."""
+    requests = [
+        {"name": name, "model": MODEL, "compile": {"loss": "mse", field: value}, "inputs": 0}
+        for name, value in values.items()
+    ]
+    reply, _ = ask_probe(requests, {"nothing": np.zeros(1, np.float32)})
+    return {name: entry.get("error") for name, entry in reply.items()}
 
 
 def test_every_name_of_a_loss_that_keras_knows_is_known_here():
-    unknown = {name: error for name in names_of_losses() if (error := compile_error("loss", name))}
-    assert not unknown
+    errors = compile_errors("loss", {name: name for name in names_of_losses()})
+    assert not {name: error for name, error in errors.items() if error}
 
 
 @pytest.mark.parametrize("kind", ["losses", "metrics"])
@@ -230,9 +236,10 @@ def test_every_class_is_supported_or_refused_by_name(kind):
     names = {n for n in dir(module) if isinstance(getattr(module, n), type) and issubclass(getattr(module, n), base)}
     known = {name for name in names if getattr(module, name).__name__ in supported()[kind]}
     assert names - known == ({"Loss"} if kind == "losses" else {"Mean", "MeanMetricWrapper", "Metric", "Sum"})
-    for name in names - known:
-        entry = {"class_name": name, "config": {"name": "x"}}
-        error = compile_error(kind if kind == "metrics" else "loss", [entry] if kind == "metrics" else entry)
+    entries = {name: {"class_name": name, "config": {"name": "x"}} for name in names - known}
+    if kind == "metrics":
+        entries = {name: [entry] for name, entry in entries.items()}
+    for name, error in compile_errors("loss" if kind == "losses" else "metrics", entries).items():
         assert error and f"'{name}' is not supported" in error
 
 
@@ -241,4 +248,4 @@ def test_every_class_is_supported_or_refused_by_name(kind):
     [{"class_name": "Precision", "config": {"thresholds": [0.2, 0.5]}}, {"class_name": "F1Score", "config": {}}],
 )
 def test_metrics_with_several_values_are_refused(entry):
-    assert entry["class_name"] in compile_error("metrics", [entry])
+    assert entry["class_name"] in compile_errors("metrics", {"case": [entry]})["case"]

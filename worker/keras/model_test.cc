@@ -134,6 +134,23 @@ TEST(ModelTest, RandomLayersKeepTheMomentsThatTheyPromise) {
   EXPECT_NEAR(kept.std().item<float>(), 1.0, 0.02);
 }
 
+TEST(ModelTest, RecurrentDropoutDrawsOneMaskForAllStepsOfARow) {
+  const auto model =
+      Make(Sequential({Input({nullptr, 4, 1}), Layer("SimpleRNN", {{"units", 1},
+                                                                   {"activation", "linear"},
+                                                                   {"dropout", 0.25},
+                                                                   {"return_sequences", true}})}));
+  model->parameters().copy_(
+      at::tensor(std::vector<float>{1.0F, 0.0F, 0.0F}));  // kernel 1, the rest 0
+  const at::Tensor ones = at::ones({4000, 4, 1});
+  EXPECT_TRUE(at::equal(model->Forward({ones}, false)[0], ones));
+  at::manual_seed(4);
+  const at::Tensor dropped = model->Forward({ones}, true)[0].detach();
+  EXPECT_TRUE(at::equal(dropped, dropped.narrow(1, 0, 1).expand_as(dropped)));
+  EXPECT_NEAR(dropped.mean().item<float>(), 1.0, 0.03);
+  EXPECT_NEAR((dropped == 0).to(at::kFloat).mean().item<float>(), 0.25, 0.03);
+}
+
 struct Refusal {
   const char* name;
   json config;
