@@ -65,7 +65,7 @@ std::vector<ManifestProblem> LocalProblems(const ParsedManifest& manifest, const
   if (spec.model.weights_uri)
     check("spec.model.weights.uri", *spec.model.weights_uri, WhyUnreadable);
   check("spec.data.uri", spec.data.uri, WhyUnreadable);
-  check("spec.output.uri", spec.output_uri, WhyUnwritable);
+  check("spec.output.uri", PlacesOf(spec).folder_uri, WhyUnwritable);
   if (spec.checkpoint) check("spec.checkpoint.uri", spec.checkpoint->uri, WhyUnwritable);
   if (resume && !spec.checkpoint) report("spec.checkpoint", "is needed by --resume");
   return problems;

@@ -227,4 +227,19 @@ Result<std::string> ResolveUri(std::string_view uri, std::string_view base) {
   return PercentDecoded(rest);
 }
 
+bool NamesModelFile(std::string_view uri) { return uri.ends_with(".keras") || uri.ends_with(".h5"); }
+
+OutputPlaces PlacesOf(const JobSpec& spec) {
+  const std::string& uri = spec.output_uri;
+  if (spec.task != TaskKind::kTrain || !NamesModelFile(uri)) {
+    return {uri, "model.keras", "best.keras"};
+  }
+  const auto slash = uri.rfind('/');
+  OutputPlaces places;
+  places.model_file = slash == std::string::npos ? uri : uri.substr(slash + 1);
+  places.folder_uri = slash == std::string::npos ? "." : uri.substr(0, slash + 1);
+  places.best_file = uri.ends_with(".h5") ? "best.h5" : "best.keras";
+  return places;
+}
+
 }  // namespace elephas

@@ -23,6 +23,8 @@ enum class Frequency : std::uint8_t { kBatch, kEpoch, kFit };
 enum class Device : std::uint8_t { kAuto, kCpu, kCuda };
 enum class Transport : std::uint8_t { kAuto, kRest, kNccl };
 enum class OnNan : std::uint8_t { kFail, kContinue };
+// Which way a monitored value gets better; kAuto: as the metric's class says.
+enum class MonitorMode : std::uint8_t { kAuto, kMin, kMax };
 
 // The manifest's own words ("train", "asynchronous", …).
 std::string_view Word(TaskKind value);
@@ -30,6 +32,33 @@ std::string_view Word(Mode value);
 std::string_view Word(Frequency value);
 std::string_view Word(Device value);
 std::string_view Word(Transport value);
+
+// What a training callback watches: a name of history.json.
+struct MonitorSpec {
+  std::string monitor = "val_loss";
+  MonitorMode mode = MonitorMode::kAuto;
+};
+
+// keras.callbacks.EarlyStopping
+struct EarlyStoppingSpec : MonitorSpec {
+  double min_delta = 0;
+  std::int64_t patience = 0;
+  std::optional<double> baseline;
+  bool restore_best_weights = false;
+  std::int64_t start_from_epoch = 0;
+};
+
+// keras.callbacks.ReduceLROnPlateau
+struct ReduceLrSpec : MonitorSpec {
+  double factor = 0.1;
+  std::int64_t patience = 10;
+  double min_delta = 1e-4;
+  std::int64_t cooldown = 0;
+  double min_lr = 0;
+};
+
+// keras.callbacks.ModelCheckpoint with save_best_only
+struct ModelCheckpointSpec : MonitorSpec {};
 
 struct JobSpec {
   std::string name;
@@ -58,12 +87,20 @@ struct JobSpec {
     bool shuffle = true;
     std::optional<std::uint64_t> seed;
     OnNan on_nan = OnNan::kFail;
+    std::optional<EarlyStoppingSpec> early_stopping;
+    std::optional<ReduceLrSpec> reduce_lr;
+    std::optional<ModelCheckpointSpec> model_checkpoint;
+    std::map<std::int64_t, double> class_weight;  // by class index; others weigh 1
+    // Something is decided at each epoch's end, so epochs do not overlap.
+    [[nodiscard]] bool has_callbacks() const {
+      return early_stopping || reduce_lr || model_checkpoint;
+    }
   } fit;
 
   struct Data {
     std::string uri;
     // null, a list of names, or a map from model input (output) name to array name.
-    nlohmann::json features, labels;
+    nlohmann::json features, labels, sample_weights;
     std::int64_t partitions = 0;  // filled in: 4 x workers.replicas when left out
   } data;
 
@@ -121,6 +158,17 @@ struct ManifestOverride {
   std::string path;   // "spec.fit.epochs"
   std::string value;  // YAML text: "3", "[a, b]", "true"
 };
+// Where the results go. output.uri names a folder, or, for a job that trains, the model's file
+// (.keras or .h5), which the other results are written beside.
+struct OutputPlaces {
+  std::string folder_uri;
+  std::string model_file;  // "model.keras", below the folder
+  std::string best_file;   // "best.keras"
+};
+OutputPlaces PlacesOf(const JobSpec& spec);
+// True for a URI that ends in .keras or .h5.
+bool NamesModelFile(std::string_view uri);
+
 // Splits "spec.fit.epochs=3". kInvalid without '=' or with an empty path.
 Result<ManifestOverride> ParseOverride(std::string_view text);
 

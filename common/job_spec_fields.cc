@@ -18,6 +18,7 @@ constexpr std::array kFrequencyWords{"batch"sv, "epoch"sv, "fit"sv};
 constexpr std::array kDeviceWords{"auto"sv, "cpu"sv, "cuda"sv};
 constexpr std::array kTransportWords{"auto"sv, "rest"sv, "nccl"sv};
 constexpr std::array kOnNanWords{"fail"sv, "continue"sv};
+constexpr std::array kMonitorModeWords{"auto"sv, "min"sv, "max"sv};
 constexpr std::array kCleanPodPolicyWords{"Running"sv, "All"sv, "None"sv};
 
 template <typename Enum, std::size_t kCount>
@@ -41,6 +42,21 @@ JobSpec::Model::ConfigMapKey& ConfigMapOf(JobSpec& spec) {
 JobSpec::Checkpoint& CheckpointOf(JobSpec& spec) {
   if (!spec.checkpoint) spec.checkpoint = JobSpec::Checkpoint{};
   return *spec.checkpoint;
+}
+
+EarlyStoppingSpec& EarlyStoppingOf(JobSpec& spec) {
+  if (!spec.fit.early_stopping) spec.fit.early_stopping.emplace();
+  return *spec.fit.early_stopping;
+}
+
+ReduceLrSpec& ReduceLrOf(JobSpec& spec) {
+  if (!spec.fit.reduce_lr) spec.fit.reduce_lr.emplace();
+  return *spec.fit.reduce_lr;
+}
+
+ModelCheckpointSpec& ModelCheckpointOf(JobSpec& spec) {
+  if (!spec.fit.model_checkpoint) spec.fit.model_checkpoint.emplace();
+  return *spec.fit.model_checkpoint;
 }
 
 }  // namespace
@@ -241,6 +257,140 @@ constexpr FieldInfo kFields[] = {
      .words = kOnNanWords,
      .store = [](JobSpec& s, const json& v) { s.fit.on_nan = FromWord<OnNan>(kOnNanWords, v); }},
 
+    {.path = "spec.fit.classWeight",
+     .type = kObject,
+     .doc = "Weights of classes in the loss and in weighted metrics: a mapping from class index to "
+            "weight; a class that is left out weighs 1. One output only, not with "
+            "spec.data.sampleWeights. Validation is not weighted by it, as in Keras.",
+     .default_doc = "every class weighs 1",
+     .store =
+         [](JobSpec& s, const json& v) {
+           for (const auto& [index, weight] : v.items()) {
+             s.fit.class_weight[std::stoll(index)] = weight.get<double>();
+           }
+         }},
+
+    {.path = "spec.fit.earlyStopping",
+     .type = kSection,
+     .doc = "Stop when a monitored value no longer gets better: keras.callbacks.EarlyStopping. "
+            "Not with frequency fit.",
+     .default_doc = "all epochs are trained"},
+    {.path = "spec.fit.earlyStopping.monitor",
+     .type = kText,
+     .doc = "What to watch: a name of history.json.",
+     .default_json = R"("val_loss")",
+     .store = [](JobSpec& s, const json& v) { EarlyStoppingOf(s).monitor = v; }},
+    {.path = "spec.fit.earlyStopping.minDelta",
+     .type = kNumber,
+     .doc = "A smaller change than this is no improvement.",
+     .default_json = "0.0",
+     .store = [](JobSpec& s, const json& v) { EarlyStoppingOf(s).min_delta = v; }},
+    {.path = "spec.fit.earlyStopping.patience",
+     .type = kInteger,
+     .doc = "Epochs without an improvement after which training stops.",
+     .default_json = "0",
+     .minimum = 0,
+     .maximum = kMaxInt32,
+     .store = [](JobSpec& s, const json& v) { EarlyStoppingOf(s).patience = v; }},
+    {.path = "spec.fit.earlyStopping.mode",
+     .type = kWord,
+     .doc = "Whether smaller (min) or larger (max) values are better; auto: as the metric has it.",
+     .default_json = R"("auto")",
+     .words = kMonitorModeWords,
+     .store = [](JobSpec& s, const json& v) {
+       EarlyStoppingOf(s).mode = FromWord<MonitorMode>(kMonitorModeWords, v);
+     }},
+    {.path = "spec.fit.earlyStopping.baseline",
+     .type = kNumber,
+     .doc = "A value that must be beaten for patience to start anew.",
+     .default_doc = "none",
+     .store = [](JobSpec& s, const json& v) { EarlyStoppingOf(s).baseline = v.get<double>(); }},
+    {.path = "spec.fit.earlyStopping.restoreBestWeights",
+     .type = kBoolean,
+     .doc = "End with the weights of the best epoch rather than of the last.",
+     .default_json = "false",
+     .store = [](JobSpec& s, const json& v) { EarlyStoppingOf(s).restore_best_weights = v; }},
+    {.path = "spec.fit.earlyStopping.startFromEpoch",
+     .type = kInteger,
+     .doc = "Epochs at the start that are not looked at.",
+     .default_json = "0",
+     .minimum = 0,
+     .maximum = kMaxInt32,
+     .store = [](JobSpec& s, const json& v) { EarlyStoppingOf(s).start_from_epoch = v; }},
+
+    {.path = "spec.fit.reduceLROnPlateau",
+     .type = kSection,
+     .doc = "Lower the learning rate when a monitored value no longer gets better: "
+            "keras.callbacks.ReduceLROnPlateau. Needs an optimizer whose learning rate is a "
+            "number. Not with frequency fit.",
+     .default_doc = "the learning rate is the optimizer's"},
+    {.path = "spec.fit.reduceLROnPlateau.monitor",
+     .type = kText,
+     .doc = "What to watch: a name of history.json.",
+     .default_json = R"("val_loss")",
+     .store = [](JobSpec& s, const json& v) { ReduceLrOf(s).monitor = v; }},
+    {.path = "spec.fit.reduceLROnPlateau.factor",
+     .type = kNumber,
+     .doc = "What the learning rate is multiplied with; below 1.",
+     .default_json = "0.1",
+     .minimum = 0,
+     .maximum = 1,
+     .below_maximum = true,
+     .store = [](JobSpec& s, const json& v) { ReduceLrOf(s).factor = v; }},
+    {.path = "spec.fit.reduceLROnPlateau.patience",
+     .type = kInteger,
+     .doc = "Epochs without an improvement after which the learning rate is lowered.",
+     .default_json = "10",
+     .minimum = 0,
+     .maximum = kMaxInt32,
+     .store = [](JobSpec& s, const json& v) { ReduceLrOf(s).patience = v; }},
+    {.path = "spec.fit.reduceLROnPlateau.mode",
+     .type = kWord,
+     .doc = "Whether smaller (min) or larger (max) values are better; auto: as the metric has it.",
+     .default_json = R"("auto")",
+     .words = kMonitorModeWords,
+     .store = [](JobSpec& s, const json& v) {
+       ReduceLrOf(s).mode = FromWord<MonitorMode>(kMonitorModeWords, v);
+     }},
+    {.path = "spec.fit.reduceLROnPlateau.minDelta",
+     .type = kNumber,
+     .doc = "A smaller change than this is no improvement.",
+     .default_json = "0.0001",
+     .store = [](JobSpec& s, const json& v) { ReduceLrOf(s).min_delta = v; }},
+    {.path = "spec.fit.reduceLROnPlateau.cooldown",
+     .type = kInteger,
+     .doc = "Epochs to wait after a reduction before epochs without an improvement count again.",
+     .default_json = "0",
+     .minimum = 0,
+     .maximum = kMaxInt32,
+     .store = [](JobSpec& s, const json& v) { ReduceLrOf(s).cooldown = v; }},
+    {.path = "spec.fit.reduceLROnPlateau.minLR",
+     .type = kNumber,
+     .doc = "The learning rate is not lowered below this.",
+     .default_json = "0.0",
+     .minimum = 0,
+     .store = [](JobSpec& s, const json& v) { ReduceLrOf(s).min_lr = v; }},
+
+    {.path = "spec.fit.modelCheckpoint",
+     .type = kSection,
+     .doc = "Keep the model of the epoch whose monitored value is the best, and write it as "
+            "best.keras beside model.keras: keras.callbacks.ModelCheckpoint with save_best_only. "
+            "Not with frequency fit.",
+     .default_doc = "only the last epoch's model is written"},
+    {.path = "spec.fit.modelCheckpoint.monitor",
+     .type = kText,
+     .doc = "What to watch: a name of history.json.",
+     .default_json = R"("val_loss")",
+     .store = [](JobSpec& s, const json& v) { ModelCheckpointOf(s).monitor = v; }},
+    {.path = "spec.fit.modelCheckpoint.mode",
+     .type = kWord,
+     .doc = "Whether smaller (min) or larger (max) values are better; auto: as the metric has it.",
+     .default_json = R"("auto")",
+     .words = kMonitorModeWords,
+     .store = [](JobSpec& s, const json& v) {
+       ModelCheckpointOf(s).mode = FromWord<MonitorMode>(kMonitorModeWords, v);
+     }},
+
     {.path = "spec.data", .type = kSection, .doc = "The examples.", .required = true},
     {.path = "spec.data.uri",
      .type = kUri,
@@ -263,6 +413,14 @@ constexpr FieldInfo kFields[] = {
             "output name to array name.",
      .default_doc = "the array y; a .csv file needs them named to train or evaluate",
      .store = [](JobSpec& s, const json& v) { s.data.labels = v; }},
+    {.path = "spec.data.sampleWeights",
+     .type = kNames,
+     .doc = "Arrays or columns with a weight for each example, none of them negative: one name for "
+            "all outputs, names in the model's output order, or a mapping from output name to array "
+            "name. They count in the loss and in weighted metrics, in training, validation and "
+            "evaluation.",
+     .default_doc = "every example weighs 1",
+     .store = [](JobSpec& s, const json& v) { s.data.sample_weights = v; }},
     {.path = "spec.data.partitions",
      .type = kInteger,
      .doc = "Slices that the dataset is cut into when the job starts; workers take them in turn.",
@@ -369,7 +527,8 @@ constexpr FieldInfo kFields[] = {
     {.path = "spec.output.uri",
      .type = kUri,
      .doc = "The folder for model.keras, model.safetensors and history.json, metrics.json, or "
-            "predictions.npy.",
+            "predictions.npy. To train it may end in .keras or .h5 (Keras' legacy format): then it "
+            "is the model's file, and the other results are written beside it.",
      .required = true,
      .store = [](JobSpec& s, const json& v) { s.output_uri = v; }},
 

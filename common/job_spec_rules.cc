@@ -185,10 +185,83 @@ void OptimizerIsKnown(Checked& checked) {
   if (!optimizer.ok()) checked.Report("spec.compile.optimizer", optimizer.status().message());
 }
 
+constexpr std::array<std::string_view, 3> kCallbacks{"spec.fit.earlyStopping",
+                                                     "spec.fit.reduceLROnPlateau",
+                                                     "spec.fit.modelCheckpoint"};
+
+// Whether the metric exists is only known when the model is built; whether there is validation at
+// all is known here.
+void CallbacksHaveWhatTheyWatch(Checked& checked) {
+  const json& split = checked.Get("spec.fit.validationSplit");
+  const bool validates = split.is_number() && split.get<double>() > 0;
+  for (const std::string_view callback : kCallbacks) {
+    if (!Given(checked, callback) || checked.IsWrong(callback)) continue;
+    if (TextOf(checked, "spec.frequency") == "fit") {
+      checked.Report(callback,
+                     "looks at the model after each epoch; with spec.frequency: fit there is one "
+                     "only after the last");
+      continue;
+    }
+    const std::string path = JoinPath(callback, "monitor");
+    const std::string monitor = TextOf(checked, path);
+    if (monitor.starts_with("val_") && !validates && !checked.IsWrong("spec.fit.validationSplit")) {
+      checked.Report(path, "'" + Printable(monitor) +
+                               "' needs validation: set spec.fit.validationSplit, or monitor a "
+                               "value of the training rows such as 'loss'");
+    }
+  }
+}
+
+void RateCanBeReduced(Checked& checked) {
+  const json& config = checked.Get("spec.compile.optimizer");
+  if (!Given(checked, "spec.fit.reduceLROnPlateau") || config.is_null()) return;
+  const auto optimizer = Optimizer::FromConfig(config);
+  if (optimizer.ok() && (*optimizer)->HasSchedule()) {
+    checked.Report("spec.fit.reduceLROnPlateau",
+                   "needs a learning rate that is a number; spec.compile.optimizer has a schedule");
+  }
+}
+
+void WeightsAreWeights(Checked& checked) {
+  constexpr std::string_view kSamples = "spec.data.sampleWeights";
+  constexpr std::string_view kClasses = "spec.fit.classWeight";
+  const std::string task = TextOf(checked, "spec.task"), uri = TextOf(checked, "spec.data.uri");
+  if (Given(checked, kSamples)) {
+    if (task == "predict") checked.Report(kSamples, "has no meaning for spec.task: predict");
+    if (uri.ends_with(".npy") || EndsWithOneOf(uri, kLibsvmEndings)) {
+      checked.Report(kSamples,
+                     "has no meaning for " + Printable(uri) + ", where nothing has a name");
+    }
+  }
+  const json& classes = checked.Get(kClasses);
+  if (!classes.is_object() || checked.IsWrong(kClasses)) return;
+  if (Given(checked, kSamples)) {
+    checked.Report(kClasses, "cannot be used together with spec.data.sampleWeights, as in Keras");
+  }
+  for (const auto& [index, weight] : classes.items()) {
+    const bool digits = !index.empty() && index.size() <= 9 &&
+                        std::all_of(index.begin(), index.end(),
+                                    [](unsigned char c) { return c >= '0' && c <= '9'; });
+    if (!digits) {
+      checked.Report(kClasses, "'" + Printable(index) + "' is not a class index (0, 1, …)");
+    } else if (!weight.is_number() || !(weight.get<double>() >= 0)) {
+      checked.Report(JoinPath(kClasses, index), "must be a number that is not negative");
+    }
+  }
+}
+
+void OutputFitsTask(Checked& checked) {
+  const std::string uri = TextOf(checked, "spec.output.uri"), task = TextOf(checked, "spec.task");
+  if (task.empty() || task == "train" || !NamesModelFile(uri)) return;
+  checked.Report("spec.output.uri", "names a model's file, but spec.task: " + task +
+                                        " writes none; name a folder");
+}
+
 // In reading order; each states one promise of the manifest.
 constexpr void (*kRules[])(Checked&) = {
     Identity,          Names,         OneModelSource, KnownFileEndings, DataFitsTask,
     FrequencyFitsMode, TransportFits, CompileHasLoss, OptimizerIsKnown,
+    CallbacksHaveWhatTheyWatch, RateCanBeReduced, WeightsAreWeights, OutputFitsTask,
 };
 
 }  // namespace

@@ -60,6 +60,7 @@ json ToJson(const ModelLayout& layout) {
   out["optimizer"] = layout.optimizer;
   out["slotNames"] = layout.slot_names;
   out["examples"] = layout.examples;
+  if (!layout.larger_is_better.empty()) out["largerIsBetter"] = layout.larger_is_better;
   return out;
 }
 
@@ -81,6 +82,17 @@ Result<ModelLayout> ModelLayoutFromJson(const json& input) {
       break;
     }
     layout.slot_names.push_back(slot.get<std::string>());
+  }
+  if (reader.Has("largerIsBetter")) {
+    const json& larger = reader.Any("largerIsBetter");
+    if (!larger.is_object()) reader.Fail("'largerIsBetter' must be an object");
+    for (const auto& [name, value] : larger.items()) {
+      if (!value.is_boolean()) {
+        reader.Fail("'largerIsBetter' must hold true and false");
+        break;
+      }
+      layout.larger_is_better[name] = value.get<bool>();
+    }
   }
   const json& weights = reader.Any("weights");
   if (!weights.is_array()) reader.Fail("'weights' must be an array");

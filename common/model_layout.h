@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct ModelLayout {
   nlohmann::json optimizer;             // Optimizer::Config(); null when the task does not train
   std::vector<std::string> slot_names;  // Optimizer::SlotNames()
   std::int64_t examples = 0;            // rows in the dataset, validation included
+  // Of metrics whose class says so: true when a larger value is the better one. Callbacks with mode
+  // auto look here. By the names of the training metrics, without "val_".
+  std::map<std::string, bool> larger_is_better;
   friend bool operator==(const ModelLayout&, const ModelLayout&) = default;
 };
 

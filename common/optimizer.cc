@@ -208,4 +208,14 @@ Result<std::unique_ptr<Optimizer>> Optimizer::FromConfig(const json& config) {
   return Invalid("optimizer '" + named.class_name + "' is not supported");
 }
 
+Result<std::unique_ptr<Optimizer>> WithLearningRate(const Optimizer& optimizer, double rate) {
+  json config = optimizer.Config();
+  if (optimizer.HasSchedule()) {
+    return Invalid("the learning rate of optimizer " + config["class_name"].get<std::string>() +
+                   " follows a schedule and cannot be set");
+  }
+  config["config"]["learning_rate"] = rate;
+  return Optimizer::FromConfig(config);
+}
+
 }  // namespace elephas

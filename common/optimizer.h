@@ -62,4 +62,8 @@ class Optimizer {
   [[nodiscard]] virtual bool HasSchedule() const = 0;
 };
 
+// The same optimizer with another, constant learning rate. kInvalid when its own is a schedule,
+// which Keras does not let anyone replace either.
+Result<std::unique_ptr<Optimizer>> WithLearningRate(const Optimizer& optimizer, double rate);
+
 }  // namespace elephas

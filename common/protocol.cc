@@ -154,6 +154,33 @@ Result<MetricSums> MetricSumsFromJson(const json& input) {
   return metrics;
 }
 
+json ToJson(const FitDecisions& decisions) {
+  json out = json::object();
+  if (decisions.learning_rate) out["learningRate"] = *decisions.learning_rate;
+  if (decisions.restore) out["restore"] = *decisions.restore;
+  if (decisions.best) out["best"] = *decisions.best;
+  if (decisions.best_learning_rate) out["bestLearningRate"] = *decisions.best_learning_rate;
+  return out;
+}
+
+Result<FitDecisions> FitDecisionsFromJson(const json& input) {
+  JsonReader reader(input, "decisions");
+  FitDecisions decisions;
+  const auto rate = [&](std::string_view name, std::optional<double>& into) {
+    if (!reader.Has(name)) return;
+    into = reader.Number(name);
+    if (!std::isfinite(*into) || *into < 0) {
+      reader.Fail("'" + std::string(name) + "' must not be negative");
+    }
+  };
+  rate("learningRate", decisions.learning_rate);
+  rate("bestLearningRate", decisions.best_learning_rate);
+  if (reader.Has("restore")) decisions.restore = reader.Int("restore", 1, kMaxCount);
+  if (reader.Has("best")) decisions.best = reader.Int("best", 1, kMaxCount);
+  ELEPHAS_RETURN_IF_ERROR(reader.Finish());
+  return decisions;
+}
+
 json ToJson(const Lease& lease) {
   json out;
   out["lease"] = lease.id.value();
@@ -163,6 +190,7 @@ json ToJson(const Lease& lease) {
   out["rows"] = RangeToJson(lease.rows);
   out["version"] = lease.version.value();
   out["expiresInSeconds"] = lease.expires_in_seconds;
+  if (!lease.decisions.empty()) out["decisions"] = ToJson(lease.decisions);
   return out;
 }
 
@@ -176,6 +204,9 @@ Result<Lease> LeaseFromJson(const json& input) {
   lease.rows = ReadRange(reader, "rows");
   lease.version = Version(reader.Int("version", 0, kMaxCount));
   lease.expires_in_seconds = reader.Number("expiresInSeconds");
+  if (reader.Has("decisions")) {
+    ELEPHAS_ASSIGN_OR_RETURN(lease.decisions, FitDecisionsFromJson(reader.Any("decisions")));
+  }
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   return lease;
 }
@@ -189,6 +220,7 @@ json ToJson(const UpdateHeader& header) {
   out["base"] = header.base.value();
   out["examples"] = header.examples;
   out["steps"] = header.steps;
+  if (!header.decisions.empty()) out["decisions"] = ToJson(header.decisions);
   out["metrics"] = json::array();
   for (const MetricSums& metrics : header.metrics) out["metrics"].push_back(ToJson(metrics));
   return out;
@@ -204,6 +236,9 @@ Result<UpdateHeader> UpdateHeaderFromJson(const json& input) {
   header.base = Version(reader.Int("base", 0, kMaxCount));
   header.examples = reader.Int("examples", 0, kMaxCount);
   header.steps = reader.Int("steps", 0, kMaxCount);
+  if (reader.Has("decisions")) {
+    ELEPHAS_ASSIGN_OR_RETURN(header.decisions, FitDecisionsFromJson(reader.Any("decisions")));
+  }
   const json& metrics = reader.Any("metrics");
   if (!metrics.is_array()) reader.Fail("'metrics' must be an array with one entry per epoch");
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());

@@ -50,6 +50,20 @@ Result<double> MetricValue(const MetricState& state);
 nlohmann::json ToJson(const MetricSums& metrics);
 Result<MetricSums> MetricSumsFromJson(const nlohmann::json& json);
 
+// What the training callbacks have decided so far. Server 0 decides at each epoch's end and tells it
+// with every lease; a worker trains by it and repeats it in its updates, from which the other
+// servers learn. Epochs are counted from 1 here: the model after that many epochs.
+struct FitDecisions {
+  std::optional<double> learning_rate;  // in place of the optimizer's own
+  std::optional<std::int64_t> restore;  // the epoch whose weights the job ends with
+  std::optional<std::int64_t> best;     // the epoch whose model is kept as the best
+  std::optional<double> best_learning_rate;  // that `best` was trained with
+  [[nodiscard]] bool empty() const { return *this == FitDecisions{}; }
+  friend bool operator==(const FitDecisions&, const FitDecisions&) = default;
+};
+nlohmann::json ToJson(const FitDecisions& decisions);
+Result<FitDecisions> FitDecisionsFromJson(const nlohmann::json& json);
+
 // The right to do `batches` of `task`.
 struct Lease {
   LeaseId id;
@@ -59,6 +73,7 @@ struct Lease {
   Range rows;       // the task's rows in the dataset
   Version version;  // synchronous and evaluation: pull exactly this version
   double expires_in_seconds = 0;  // unless renewed by traffic or heartbeats
+  FitDecisions decisions;         // train and finalize
 };
 nlohmann::json ToJson(const Lease& lease);
 Result<Lease> LeaseFromJson(const nlohmann::json& json);
@@ -95,6 +110,7 @@ struct UpdateHeader {
   Version base;               // version that was pulled; staleness = version when applied - base
   std::int64_t examples = 0;  // rows in `batches`; the weight of a synchronous contribution
   std::int64_t steps = 0;     // optimizer steps in it
+  FitDecisions decisions;     // those of the lease
   // One entry per epoch covered: one, but for frequency `fit`.
   std::vector<MetricSums> metrics;
 };

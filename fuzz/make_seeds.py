@@ -158,6 +158,22 @@ OLD = {
     },
 }
 CONFIG = json.dumps(MODEL)
+
+
+def nested(depth):
+    """Models inside models."""
+    config = MODEL
+    for _ in range(depth):
+        config = {"class_name": "Sequential", "config": {"name": "m", "layers": [config]}}
+    return config
+
+
+def claims(data, name, claimed):
+    """The archive with another size of a member in its directory."""
+    at = data.index(name, data.index(b"PK\x01\x02")) - 46
+    return data[: at + 24] + claimed.to_bytes(4, "little") + data[at + 28 :]
+
+
 # The first byte chooses archive (even) or JSON (odd).
 write(
     "keras",
@@ -165,6 +181,13 @@ write(
         "json": "\x01" + CONFIG,
         "json-old-cycle": "\x01" + json.dumps(OLD),
         "json-deep": "\x01" + "[" * 300,
+        "json-nested": "\x01" + json.dumps(nested(40)),
+        "json-numbers": "\x01" + '{"class_name": "Sequential", "config": {"layers": [1e999, -0, 18446744073709551616]}}',
+        "json-compile-of-another-kind": "\x01" + json.dumps({**MODEL, "compile_config": {"loss": {"a": [1]}, "metrics": 3}}),
+        "archive-bomb": b"\x00" + archive({"config.json": '{"a": "' + "x" * 400000 + '"}', "model.weights.h5": ""}),
+        "archive-lying": b"\x00"
+        + claims(archive({"config.json": CONFIG, "model.weights.h5": ""}, 0), b"config.json", (1 << 32) - 2),
+        "archive-truncated": b"\x00" + archive({"config.json": CONFIG, "model.weights.h5": "no"})[:-30],
         "archive": b"\x00" + archive({"config.json": CONFIG, "metadata.json": "{}", "model.weights.h5": "no"}, 0),
         "archive-climbing": b"\x00" + archive({"config.json": "{}", "../x": ""}, 0),
         "archive-npz": b"\x00" + archive({"config.json": "{}", "model.weights.npz": ""}),

@@ -115,6 +115,33 @@ Result<Opened> OpenFile(const std::string& path) {
   return opened;
 }
 
+// Puts a tensor where its name says; false for a name that no checkpoint has.
+bool TakeTensor(Checkpoint& checkpoint, std::string_view name, SharedFloats floats) {
+  constexpr std::string_view kSlot = "slot/";
+  constexpr std::string_view kEpoch = "epoch/";
+  SharedFloats* parameters = &checkpoint.parameters;
+  std::vector<SharedFloats>* slots = &checkpoint.slots;
+  const bool kept = name.starts_with(kEpoch);
+  if (kept) {
+    name.remove_prefix(kEpoch.size());
+    const std::size_t slash = std::min(name.find('/'), name.size());
+    const auto model = checkpoint.kept.find(ToInt(std::string(name.substr(0, slash))));
+    if (model == checkpoint.kept.end() || slash == name.size()) return false;
+    name.remove_prefix(slash + 1);
+    parameters = &model->second.parameters;
+    slots = &model->second.slots;
+  }
+  if (name == "parameters") {
+    *parameters = std::move(floats);
+  } else if (name.starts_with(kSlot)) {
+    slots->push_back(std::move(floats));
+    if (!kept) checkpoint.slot_names.emplace_back(name.substr(kSlot.size()));
+  } else {
+    return false;
+  }
+  return true;
+}
+
 Status CheckWhole(const std::string& path) {
   ELEPHAS_ASSIGN_OR_RETURN(Opened opened, OpenFile(path));
   Crc32 crc;
@@ -226,9 +253,17 @@ Result<Checkpoint> CheckpointFolder::Load(std::int64_t cut, BufferPool& pool) co
   checkpoint.layout = json::parse(metadata["layout"], nullptr, false);
   checkpoint.plan = json::parse(metadata["plan"], nullptr, false);
   checkpoint.ledger = json::parse(metadata["ledger"], nullptr, false);
+  checkpoint.callbacks =
+      json::parse(metadata.contains("callbacks") ? metadata["callbacks"] : "null", nullptr, false);
+  const json kept = json::parse(metadata.contains("kept") ? metadata["kept"] : "{}", nullptr, false);
   if (checkpoint.layout.is_discarded() || checkpoint.plan.is_discarded() ||
-      checkpoint.ledger.is_discarded()) {
+      checkpoint.ledger.is_discarded() || checkpoint.callbacks.is_discarded() ||
+      !kept.is_object()) {
     return Invalid(path + ": its metadata is not JSON");
+  }
+  for (const auto& [epoch, iterations] : kept.items()) {
+    if (!iterations.is_number_integer()) return Invalid(path + ": its metadata is broken");
+    checkpoint.kept[ToInt(epoch)].iterations = iterations.get<std::int64_t>();
   }
   for (const safetensors::TensorInfo& tensor : opened.header.tensors) {
     if (tensor.dtype != "F32") return Invalid(path + ": tensor '" + tensor.name + "' is not F32");
@@ -240,22 +275,25 @@ Result<Checkpoint> CheckpointFolder::Load(std::int64_t cut, BufferPool& pool) co
                             static_cast<std::streamsize>(bytes.size()))) {
       return Invalid(path + ": truncated");
     }
-    constexpr std::string_view kSlot = "slot/";
-    if (tensor.name == "parameters") {
-      checkpoint.parameters = std::move(buffer);
-    } else if (tensor.name.starts_with(kSlot)) {
-      checkpoint.slot_names.push_back(tensor.name.substr(kSlot.size()));
-      checkpoint.slots.push_back(std::move(buffer));
-    } else {
+    if (!TakeTensor(checkpoint, tensor.name, std::move(buffer))) {
       return Invalid(path + ": unknown tensor '" + tensor.name + "'");
     }
   }
   if (!checkpoint.parameters) return Invalid(path + ": has no parameters");
+  for (const auto& [epoch, model] : checkpoint.kept) {
+    if (!model.parameters) {
+      return Invalid(path + ": has no parameters of epoch " + std::to_string(epoch));
+    }
+  }
   return checkpoint;
 }
 
 Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
                                              std::int64_t keep) const {
+  json kept = json::object();
+  for (const auto& [epoch, model] : checkpoint.kept) {
+    kept[std::to_string(epoch)] = model.iterations;
+  }
   const std::map<std::string, std::string> metadata{
       {"format", std::string(kFormat)},
       {"uid", checkpoint.uid},
@@ -267,6 +305,8 @@ Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
       {"layout", checkpoint.layout.dump()},
       {"plan", checkpoint.plan.dump()},
       {"ledger", checkpoint.ledger.dump()},
+      {"callbacks", checkpoint.callbacks.dump()},
+      {"kept", kept.dump()},
       {"checksum", std::string(kNoChecksum)},
   };
   const auto describe = [](std::string name, const SharedFloats& floats) {
@@ -278,6 +318,15 @@ Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
   for (std::size_t i = 0; i < checkpoint.slots.size(); ++i) {
     tensors.push_back(describe("slot/" + checkpoint.slot_names[i], checkpoint.slots[i]));
     data.push_back(std::as_bytes(checkpoint.slots[i]->floats()));
+  }
+  for (const auto& [epoch, model] : checkpoint.kept) {
+    const std::string prefix = "epoch/" + std::to_string(epoch) + "/";
+    tensors.push_back(describe(prefix + "parameters", model.parameters));
+    data.push_back(std::as_bytes(model.parameters->floats()));
+    for (std::size_t i = 0; i < model.slots.size(); ++i) {
+      tensors.push_back(describe(prefix + "slot/" + checkpoint.slot_names[i], model.slots[i]));
+      data.push_back(std::as_bytes(model.slots[i]->floats()));
+    }
   }
   std::string header = safetensors::SerializeHeader(metadata, std::move(tensors));
   Crc32 crc;

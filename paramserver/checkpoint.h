@@ -1,15 +1,17 @@
 // Checkpoints: one safetensors file per server and cut.
 //
 //   file name   checkpoint-<cut, 8 digits>-shard-<index>-of-<count>.safetensors
-//   tensors     "parameters" F32 [range], "slot/<name>" F32 [trainable part of the range]
+//   tensors     "parameters" F32 [range], "slot/<name>" F32 [trainable part of the range]; the same
+//               with "epoch/<epoch>/" before it for the model of an earlier epoch that is kept
 //   metadata    format, uid, cut, version, iterations, incarnation, seed, layout, plan, ledger,
-//               checksum: CRC-32 of the whole file with the checksum's own eight digits as zeros
+//               callbacks, kept: {epoch: iterations}, checksum: CRC-32 of the whole file with the checksum's own eight digits as zeros
 //
 // A cut is the number of trained epochs it was taken at.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -22,6 +24,13 @@
 
 namespace elephas {
 
+// The model of an epoch that has ended. Immutable.
+struct KeptModel {
+  SharedFloats parameters;
+  std::vector<SharedFloats> slots;  // none where they are not needed
+  std::int64_t iterations = 0;
+};
+
 struct Checkpoint {
   std::string uid;
   std::int64_t cut = 0;
@@ -32,9 +41,11 @@ struct Checkpoint {
   nlohmann::json layout;  // ModelLayout
   nlohmann::json plan;    // JobPlan: what must be equal for the ledger to make sense
   nlohmann::json ledger;
+  nlohmann::json callbacks;  // FitCallbacks::State(); null: none
   SharedFloats parameters;
   std::vector<SharedFloats> slots;
   std::vector<std::string> slot_names;
+  std::map<std::int64_t, KeptModel> kept;  // by epoch, counted from 1
 };
 
 // The checkpoints of one server of one job. Not thread-safe.

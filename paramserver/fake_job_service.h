@@ -141,6 +141,16 @@ class FakeJobService final : public JobService {
     if (with_slots) snapshot.slots = {std::make_shared<const VectorBuffer>(slot)};
     return snapshot;
   }
+  Result<Snapshot> PullEpoch(Incarnation given, std::int64_t epoch, bool with_slots) override {
+    calls.push_back("pull epoch " + std::to_string(epoch) + (with_slots ? " slots" : ""));
+    if (!answer.ok()) return answer;
+    if (given != incarnation) return Conflict("another incarnation");
+    Snapshot snapshot;
+    snapshot.version = version;
+    snapshot.incarnation = incarnation;
+    snapshot.parameters = std::make_shared<const VectorBuffer>(parameters);
+    return snapshot;
+  }
   Result<UpdateOutcome> AdmitUpdate(const UpdateHeader& header) const override {
     if (!answer.ok()) return answer;
     if (header.incarnation != incarnation) return Conflict("another incarnation");

@@ -15,7 +15,21 @@ json MetricValues(const MetricSums& sums) {
   return out;
 }
 
-json HistoryLists(const std::vector<EpochSummary>& history) {
+EpochLogs LogsOf(const EpochSummary& epoch) {
+  EpochLogs logs;
+  const auto put = [&](const MetricSums& sums, const std::string& prefix) {
+    for (const auto& [name, state] : sums) {
+      const Result<double> value = MetricValue(state);
+      if (value.ok()) logs[prefix + name] = *value;
+    }
+  };
+  put(epoch.training, "");
+  put(epoch.validation, "val_");
+  return logs;
+}
+
+json HistoryLists(const std::vector<EpochSummary>& history,
+                  const std::vector<double>& learning_rates) {
   json lists = json::object();
   const auto put = [&](const std::string& name, std::size_t epoch, json value) {
     json& list = lists[name];
@@ -31,6 +45,7 @@ json HistoryLists(const std::vector<EpochSummary>& history) {
     for (const auto& [name, value] : training.items()) put(name, epoch, value);
     const json validation = MetricValues(summary.validation);
     for (const auto& [name, value] : validation.items()) put("val_" + name, epoch, value);
+    if (epoch < learning_rates.size()) put("learning_rate", epoch, learning_rates[epoch]);
   }
   for (auto& list : lists) {
     while (list.size() < history.size()) list.push_back(nullptr);

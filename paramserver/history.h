@@ -6,14 +6,19 @@
 
 #include "common/protocol.h"
 #include "paramserver/ledger.h"
+#include "paramserver/monitor.h"
 
 namespace elephas {
 
 // Name to value. A value that JSON cannot hold (NaN, infinity) is null.
 nlohmann::json MetricValues(const MetricSums& sums);
 
+// What training callbacks see of an epoch: metrics and their "val_" twins.
+EpochLogs LogsOf(const EpochSummary& epoch);
+
 // One list per name, one value per epoch, null where an epoch has none: "loss", metrics, their
-// "val_" twins, "examples", "seconds".
-nlohmann::json HistoryLists(const std::vector<EpochSummary>& history);
+// "val_" twins, "examples", "seconds", and "learning_rate" unless `learning_rates` is empty.
+nlohmann::json HistoryLists(const std::vector<EpochSummary>& history,
+                            const std::vector<double>& learning_rates = {});
 
 }  // namespace elephas

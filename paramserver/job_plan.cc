@@ -13,6 +13,7 @@ Result<JobPlan> JobPlan::Make(const JobSpec& spec, std::int64_t examples) {
   plan.servers = spec.parameter_servers.replicas;
   plan.examples = examples;
   if (spec.task == TaskKind::kTrain) {
+    plan.callbacks = spec.fit.has_callbacks();
     plan.training_rows = TrainingExamples(examples, spec.fit.validation_split);
     plan.validation_rows = examples - plan.training_rows;
     if (plan.training_rows == 0) {

@@ -24,6 +24,7 @@ struct JobPlan {
   std::int64_t examples = 0;         // rows in the dataset
   std::int64_t training_rows = 0;    // [0, training_rows) train
   std::int64_t validation_rows = 0;  // the rest validates
+  bool callbacks = false;            // decide at each epoch's end whether and how it goes on
 
   // kInvalid when nothing is left to train on.
   static Result<JobPlan> Make(const JobSpec& spec, std::int64_t examples);
@@ -34,7 +35,7 @@ struct JobPlan {
   // servers: at an epoch's end all of them then hold exactly the same updates, which makes their
   // checkpoints one common cut.
   [[nodiscard]] bool epochs_overlap() const {
-    return !synchronous() && !validates() && servers == 1;
+    return !synchronous() && !validates() && !callbacks && servers == 1;
   }
   // Epochs that one train task spans: all of them for frequency `fit`.
   [[nodiscard]] std::int64_t EpochsPerTask() const {

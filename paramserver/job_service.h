@@ -111,6 +111,9 @@ class JobService {
   // Waits up to `wait` until the version is at least `minimum`; kTimeout otherwise.
   virtual Result<Snapshot> Pull(Incarnation incarnation, Version minimum, bool with_slots,
                                 std::chrono::milliseconds wait) = 0;
+  // The model as it was after `epoch` epochs, one that FitDecisions name. kNotFound for another.
+  virtual Result<Snapshot> PullEpoch(Incarnation incarnation, std::int64_t epoch,
+                                     bool with_slots) = 0;
   // Looks at an update before its body is read. kDuplicate: answer so, the body changes nothing.
   // kConflict: the message says why (lost lease, wrong range); kInvalid: it can never be right.
   virtual Result<UpdateOutcome> AdmitUpdate(const UpdateHeader& header) const = 0;

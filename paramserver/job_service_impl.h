@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,6 +24,7 @@
 #include "paramserver/checkpoint_writer.h"
 #include "paramserver/coordinator.h"
 #include "paramserver/event_log.h"
+#include "paramserver/fit_callbacks.h"
 #include "paramserver/group.h"
 #include "paramserver/group_commit.h"
 #include "paramserver/job_plan.h"
@@ -61,6 +63,8 @@ class JobServiceImpl final : public JobService {
                                    const std::vector<std::string>& outputs) override;
   Result<Snapshot> Pull(Incarnation incarnation, Version minimum, bool with_slots,
                         std::chrono::milliseconds wait) override;
+  Result<Snapshot> PullEpoch(Incarnation incarnation, std::int64_t epoch,
+                             bool with_slots) override;
   [[nodiscard]] Result<UpdateOutcome> AdmitUpdate(const UpdateHeader& header) const override;
   Result<UpdateReply> ApplyUpdate(const UpdateHeader& header, std::shared_ptr<FloatBuffer> delta,
                                   std::vector<std::shared_ptr<FloatBuffer>> slots) override;
@@ -114,6 +118,13 @@ class JobServiceImpl final : public JobService {
   void CloseEpochsAndCheckpoint();
   void SubmitCheckpoint(std::int64_t cut, SharedFloats parameters);
   void CopyHogwildCheckpointWhenQuiet();
+  void CloseEpochs();
+  void DecideAfter(std::int64_t epoch);
+  void KeepModel(std::int64_t epoch);
+  void ForgetModels(std::int64_t up_to, const FitDecisions& decided);
+  [[nodiscard]] std::vector<double> LearningRates() const {
+    return callbacks_ ? callbacks_->learning_rates() : std::vector<double>();
+  }
   void FailJob(const std::string& reason, const std::string& message);
   void ExpireLeases();
   void DropFinishedLease(LeaseId lease);
@@ -129,6 +140,7 @@ class JobServiceImpl final : public JobService {
 
   // apply_mutex_ is held, mutex_ is not.
   Status CommitRound();
+  Result<const Optimizer*> RoundOptimizer();
   Result<UpdateReply> ApplyRoundContribution(const UpdateHeader& header, Round::Contribution mine);
   Result<UpdateReply> ApplyDelta(const UpdateHeader& header, std::span<const float> delta);
   // No lock is held.
@@ -140,6 +152,7 @@ class JobServiceImpl final : public JobService {
   void Empty(Incarnation incarnation);
   void CountCheckpoint(const CheckpointWriter::Report& report);
   Status TakeLayout(const ModelLayout& layout);
+  Status RestoreCallbacks(const nlohmann::json& state);
   void ChooseIncarnation();
   void GiveUpCutsAfter(std::int64_t cut);
 
@@ -154,6 +167,9 @@ class JobServiceImpl final : public JobService {
   std::mutex apply_mutex_;
   std::optional<Round> round_;                  // guarded by apply_mutex_
   std::unique_ptr<const Optimizer> optimizer_;  // synchronous batch; guarded by apply_mutex_
+  // The same with the learning rate that was decided on; null: none was. Guarded by apply_mutex_.
+  std::unique_ptr<const Optimizer> changed_optimizer_;
+  FitDecisions round_decisions_;  // what the round's contributions say; guarded by apply_mutex_
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -162,6 +178,10 @@ class JobServiceImpl final : public JobService {
   std::optional<JobPlan> plan_;
   std::optional<Ledger> ledger_;
   std::optional<ParameterStore> store_;
+  std::optional<FitCallbacks> callbacks_;  // server 0 of a job that has some
+  // Models of epochs (counted from 1) that the job may end with: the best ones so far, and the last
+  // one until the others hear whether it is.
+  std::map<std::int64_t, KeptModel> kept_;
   Coordinator coordinator_;
   Group group_;
   std::optional<GroupCommit> commit_;  // of the group, being put together

@@ -27,6 +27,16 @@ Status CheckSizes(const Checkpoint& checkpoint, const ParameterStore& store, std
       return Invalid("an optimizer slot of the checkpoint has the wrong size");
     }
   }
+  for (const auto& [epoch, model] : checkpoint.kept) {
+    const bool slots_fit =
+        (model.slots.empty() || model.slots.size() == slots) &&
+        std::ranges::all_of(model.slots,
+                            [&](const SharedFloats& s) { return size(s) == store.trainable(); });
+    if (size(model.parameters) != store.range().size() || !slots_fit) {
+      return Invalid("the checkpoint's model of epoch " + std::to_string(epoch) +
+                     " has the wrong size");
+    }
+  }
   return OkStatus();
 }
 
@@ -127,7 +137,11 @@ void JobServiceImpl::Empty(Incarnation incarnation) {
   plan_.reset();
   ledger_.reset();
   store_.reset();
+  callbacks_.reset();
+  kept_.clear();
   round_.reset();
+  changed_optimizer_.reset();
+  round_decisions_ = {};
   in_flight_.clear();
   throughput_.Reset();
   epoch_started_.reset();
@@ -159,6 +173,10 @@ Status JobServiceImpl::TakeLayout(const ModelLayout& layout) {
           "set spec.parameterServers.replicas to 1");
     }
   }
+  std::optional<FitCallbacks> callbacks;
+  if (coordinates() && plan.callbacks) {
+    ELEPHAS_ASSIGN_OR_RETURN(callbacks, FitCallbacks::Make(spec_, layout));
+  }
   const Range range = ShardElements(layout.total_elements, servers, options_.server_index);
   const std::int64_t trainable =
       std::clamp<std::int64_t>(layout.trainable_elements - range.first, 0, range.size());
@@ -167,6 +185,7 @@ Status JobServiceImpl::TakeLayout(const ModelLayout& layout) {
   ledger_.emplace(plan);
   store_.emplace(range, trainable, pool_);
   optimizer_ = std::move(optimizer);
+  callbacks_ = std::move(callbacks);
   return OkStatus();
 }
 
@@ -205,6 +224,14 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
   }
   store_->Set(std::const_pointer_cast<FloatBuffer>(checkpoint.parameters), std::move(slots),
               checkpoint.version, checkpoint.iterations);
+  if (plan_->callbacks) {
+    kept_ = std::move(checkpoint.kept);
+    KeepModel(cut);
+    if (const Status state = RestoreCallbacks(checkpoint.callbacks); !state.ok()) {
+      Empty(incarnation);
+      return state;
+    }
+  }
   incarnation_ = std::max(incarnation_, Incarnation(checkpoint.incarnation.value() + 1));
   last_incarnation_ = incarnation_;
   seed_ = checkpoint.seed;
@@ -219,6 +246,23 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
   epoch_started_ = clock_.Now();
   events_.Add("Restored", "continuing after epoch " + std::to_string(cut));
   changed_.notify_all();
+  return OkStatus();
+}
+
+// A checkpoint of a run without callbacks has no state: they start with what comes.
+Status JobServiceImpl::RestoreCallbacks(const nlohmann::json& state) {
+  if (!callbacks_ || state.is_null()) return OkStatus();
+  ELEPHAS_RETURN_IF_ERROR(callbacks_->SetState(state));
+  const FitDecisions decided = callbacks_->decisions();
+  for (const auto& epoch : {decided.restore, decided.best}) {
+    if (epoch && !kept_.contains(*epoch)) {
+      return Invalid("the checkpoint lacks the model of epoch " + std::to_string(*epoch));
+    }
+  }
+  if (callbacks_->stopped_after() == ledger_->ClosedEpochs()) {
+    ledger_->StopHere();
+    plan_->epochs = ledger_->ClosedEpochs();
+  }
   return OkStatus();
 }
 

@@ -2,9 +2,24 @@
 #include <algorithm>
 #include <utility>
 
+#include "paramserver/history.h"
 #include "paramserver/job_service_impl.h"
 
 namespace elephas {
+
+// The optimizer with the learning rate that holds for this round.
+Result<const Optimizer*> JobServiceImpl::RoundOptimizer() {
+  std::optional<double> rate = round_decisions_.learning_rate;
+  if (coordinates()) {
+    const std::lock_guard lock(mutex_);
+    rate = callbacks_ ? callbacks_->decisions().learning_rate : std::nullopt;
+  }
+  if (!rate) return optimizer_.get();
+  if (!changed_optimizer_ || changed_optimizer_->LearningRate(0) != *rate) {
+    ELEPHAS_ASSIGN_OR_RETURN(changed_optimizer_, WithLearningRate(*optimizer_, *rate));
+  }
+  return changed_optimizer_.get();
+}
 
 Status JobServiceImpl::CommitRound() {
   ParameterStore::Next next;
@@ -17,7 +32,8 @@ Status JobServiceImpl::CommitRound() {
           std::min(weight.offset + weight.size, range.first + store_->trainable());
       if (first < last) weights.push_back({weight.name, first - range.first, last - first});
     }
-    next = store_->Step(*optimizer_, weights, round_->mean());
+    ELEPHAS_ASSIGN_OR_RETURN(const Optimizer* optimizer, RoundOptimizer());
+    next = store_->Step(*optimizer, weights, round_->mean());
   } else {
     next = store_->Average(round_->mean());
   }
@@ -29,8 +45,8 @@ Status JobServiceImpl::CommitRound() {
   }
   store_->Publish(std::move(next));
   ++counters_.rounds;
-  OpenRound();
   CloseEpochsAndCheckpoint();
+  OpenRound();  // after it: there is none when training stops here
   changed_.notify_all();
   return OkStatus();
 }
@@ -60,6 +76,10 @@ void JobServiceImpl::OpenRound() {
 }
 
 void JobServiceImpl::AfterUpdate(const UpdateHeader& header) {
+  // An update of epoch e + 1 says what server 0 decided at the end of epoch e.
+  if (plan_->callbacks && !coordinates()) {
+    ForgetModels(header.task.epoch.value(), header.decisions);
+  }
   ledger_->Record(header.task, header.batches, header.examples, header.metrics);
   if (coordinates()) {
     if (const Coordinator::Held* held = coordinator_.Find(header.lease)) {
@@ -79,12 +99,62 @@ void JobServiceImpl::AfterUpdate(const UpdateHeader& header) {
   changed_.notify_all();
 }
 
-void JobServiceImpl::CloseEpochsAndCheckpoint() {
+// Moves what has ended into the history. The parameters are still those of the epoch's end: with
+// callbacks the next one has not begun.
+void JobServiceImpl::CloseEpochs() {
   const Clock::TimePoint now = clock_.Now();
-  const std::int64_t trained = ledger_->TrainedEpochs() * plan_->EpochsPerTask();
   const double seconds =
       epoch_started_ ? std::chrono::duration<double>(now - *epoch_started_).count() : 0.0;
-  if (ledger_->CloseEpochs(seconds) > 0) epoch_started_ = now;
+  const std::int64_t first = ledger_->ClosedEpochs();
+  if (ledger_->CloseEpochs(seconds) == 0) return;
+  epoch_started_ = now;
+  if (!plan_->callbacks) return;
+  for (std::int64_t epoch = first; epoch < ledger_->ClosedEpochs(); ++epoch) DecideAfter(epoch);
+}
+
+// `epoch` from 0 has ended.
+void JobServiceImpl::DecideAfter(std::int64_t epoch) {
+  KeepModel(epoch + 1);
+  if (!callbacks_) return;
+  const EpochLogs logs = LogsOf(ledger_->history()[static_cast<std::size_t>(epoch)]);
+  for (const FitCallbacks::Event& event : callbacks_->OnEpochEnd(epoch, logs)) {
+    events_.Add(event.reason, event.message);
+  }
+  ForgetModels(epoch + 1, callbacks_->decisions());
+  if (callbacks_->stopped_after()) {
+    ledger_->StopHere();
+    plan_->epochs = *callbacks_->stopped_after();
+  }
+}
+
+// An epoch's model is the store's snapshot: it costs no copy, unless hogwild changes it in place.
+void JobServiceImpl::KeepModel(std::int64_t epoch) {
+  const auto& fit = spec_.fit;
+  const bool restores = fit.early_stopping && fit.early_stopping->restore_best_weights;
+  if (!restores && !fit.model_checkpoint) return;
+  KeptModel model{store_->parameters(), {}, store_->iterations()};
+  if (fit.model_checkpoint) model.slots = store_->slots();
+  if (plan_->mode == Mode::kHogwild) {
+    const std::shared_ptr<FloatBuffer> copy = pool_.Acquire(store_->range().size());
+    if (!copy) {
+      FailJob("OutOfMemory", "no memory to keep the model of epoch " + std::to_string(epoch));
+      return;
+    }
+    CopyShared(store_->shared_parameters()->floats(), copy->floats());
+    model.parameters = copy;
+  }
+  kept_[epoch] = std::move(model);
+}
+
+void JobServiceImpl::ForgetModels(std::int64_t up_to, const FitDecisions& decided) {
+  std::erase_if(kept_, [&](const auto& entry) {
+    return entry.first <= up_to && entry.first != decided.restore && entry.first != decided.best;
+  });
+}
+
+void JobServiceImpl::CloseEpochsAndCheckpoint() {
+  const std::int64_t trained = ledger_->TrainedEpochs() * plan_->EpochsPerTask();
+  CloseEpochs();
 
   if (!writer_ || plan_->task != TaskKind::kTrain || trained <= last_cut_) return;
   const std::int64_t every = policy_.every_epochs;
@@ -126,6 +196,9 @@ void JobServiceImpl::SubmitCheckpoint(std::int64_t cut, SharedFloats parameters)
   checkpoint.layout = ToJson(*layout_);
   checkpoint.plan = plan_->ToJson();
   checkpoint.ledger = ledger_->ToJson();
+  if (callbacks_) checkpoint.callbacks = callbacks_->State();
+  checkpoint.kept = kept_;
+  checkpoint.kept.erase(cut);  // those are the checkpoint's own parameters
   checkpoint.parameters = std::move(parameters);
   checkpoint.slots = store_->slots();
   if (!checkpoint.slots.empty()) checkpoint.slot_names = layout_->slot_names;

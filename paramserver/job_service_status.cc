@@ -10,7 +10,8 @@ using nlohmann::json;
 
 json JobServiceImpl::HistoryJson() const {
   const std::lock_guard lock(mutex_);
-  return ledger_ ? HistoryLists(ledger_->history()) : json::object();
+  if (!ledger_) return json::object();
+  return HistoryLists(ledger_->history(), LearningRates());
 }
 
 std::string_view JobServiceImpl::StateWord() const {
@@ -111,7 +112,7 @@ json JobServiceImpl::StatusJson() const {
     const double rate = throughput_.ExamplesPerSecond();
     if (rate > 0) out["secondsRemaining"] = static_cast<double>(total - applied) / rate;
     out["metrics"] = MetricValues(running.training);
-    out["history"] = HistoryLists(ledger_->history());
+    out["history"] = HistoryLists(ledger_->history(), LearningRates());
     if (plan_->task == TaskKind::kEvaluate) {
       const Result<MetricSums> totals = ledger_->Totals();
       out["metrics"] = totals.ok() ? MetricValues(*totals) : json::object();

@@ -54,6 +54,7 @@ Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incar
         lease->incarnation = incarnation_;
         const bool exact = plan_->synchronous() || lease->task.kind != WorkKind::kTrain;
         if (exact) lease->version = store_->version();
+        if (callbacks_) lease->decisions = callbacks_->decisions();
         return LeaseReply{LeaseReply::State::kLeased, *std::move(lease), ""};
       }
     }

@@ -55,6 +55,24 @@ Result<Snapshot> JobServiceImpl::Pull(Incarnation incarnation, Version minimum, 
   return snapshot;
 }
 
+Result<Snapshot> JobServiceImpl::PullEpoch(Incarnation incarnation, std::int64_t epoch,
+                                           bool with_slots) {
+  const std::lock_guard lock(mutex_);
+  ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
+  ELEPHAS_RETURN_IF_ERROR(CheckInitialised());
+  const auto kept = kept_.find(epoch);
+  if (kept == kept_.end()) {
+    return NotFound("the model of epoch " + std::to_string(epoch) + " is not kept");
+  }
+  Snapshot snapshot;
+  snapshot.version = store_->version();
+  snapshot.incarnation = incarnation_;
+  snapshot.iterations = kept->second.iterations;
+  snapshot.parameters = kept->second.parameters;
+  if (with_slots) snapshot.slots = kept->second.slots;
+  return snapshot;
+}
+
 Result<UpdateOutcome> JobServiceImpl::Judge(const UpdateHeader& header) const {
   ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(header.incarnation));
   ELEPHAS_RETURN_IF_ERROR(CheckInitialised());
@@ -212,6 +230,8 @@ Result<UpdateReply> JobServiceImpl::ApplyRoundContribution(const UpdateHeader& h
       ELEPHAS_RETURN_IF_ERROR(CommitRound());
     }
   }
+  // All contributions of a round were leased after the same decisions; server 0 has them itself.
+  round_decisions_ = header.decisions;
   // Added before it is recorded: complete() then never runs ahead of the sum. Nobody sees the sum
   // before the commit, and a crash takes both.
   round_->Add(header.task.partition.value(), std::move(mine));

@@ -53,6 +53,8 @@ class Ledger {
   [[nodiscard]] Epoch OpenEpoch() const { return Epoch(closed_tasks_); }
   // True when every task but finalize is done.
   [[nodiscard]] bool AllDone() const;
+  // No more epochs than the closed ones: the job stops early. Precondition: no later one has begun.
+  void StopHere() { plan_.epochs = closed_tasks_; }
   // Moves finished epochs into the history; `seconds` is what the first of them took. Returns how
   // many.
   std::int64_t CloseEpochs(double seconds);

@@ -97,7 +97,18 @@ Result<HttpReply> GetParameters(Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t minimum, QueryInt(call.request, "minVersion", 0));
   ELEPHAS_ASSIGN_OR_RETURN(const auto wait, QueryWait(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const bool with_slots, QueryBool(call.request, "slots"));
+  ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t epoch, QueryInt(call.request, "epoch", 0));
   const Incarnation incarnation = named.value_or(context.service.CurrentIncarnation());
+  if (epoch > 0) {
+    if (call.request.query("minVersion") || call.request.query("wait")) {
+      return Invalid("query parameter epoch names a model that is there: no minVersion, no wait");
+    }
+    ELEPHAS_ASSIGN_OR_RETURN(const Snapshot kept,
+                             context.service.PullEpoch(incarnation, epoch, with_slots));
+    HttpReply reply = SnapshotReply(kept);
+    std::erase_if(reply.headers, [](const auto& header) { return header.first == "ETag"; });
+    return reply;
+  }
   ELEPHAS_ASSIGN_OR_RETURN(const Snapshot snapshot,
                            context.service.Pull(incarnation, Version(minimum), with_slots, wait));
   const std::string tag = EntityTag(snapshot);
@@ -143,7 +154,7 @@ std::span<const Route> ParameterRoutes() {
   static const std::array kRoutes{
       Route{"GET", "/v1/layout", GetLayout},
       Route{"PUT", "/v1/layout", PutLayout, Body::kJson, {}, kMaxLayout},
-      Route{"GET", "/v1/parameters", GetParameters, Body::kNone, {"minVersion", "wait", "slots"}},
+      Route{"GET", "/v1/parameters", GetParameters, Body::kNone, {"minVersion", "wait", "slots", "epoch"}},
       Route{"PUT", "/v1/parameters", PutParameters, Body::kTensors},
       Route{"GET", "/v1/model.safetensors", GetModel},
   };

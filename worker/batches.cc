@@ -63,6 +63,46 @@ const Array* Pick(const std::vector<Array>& arrays, const std::vector<std::strin
   return it == keys.end() ? nullptr : &arrays[static_cast<std::size_t>(it - keys.begin())];
 }
 
+// One array for all outputs, or one each: by name where the manifest gives a map, which may leave
+// out outputs, else by position.
+Status BindSampleWeights(const Dataset& dataset, const std::vector<keras::OutputSpec>& outputs,
+                         ModelData& data) {
+  const std::vector<Array>& given = dataset.sample_weights;
+  if (given.empty()) return OkStatus();
+  const bool for_all = dataset.sample_weight_keys.empty() && given.size() == 1;
+  if (dataset.sample_weight_keys.empty() && !for_all && given.size() != outputs.size()) {
+    return Invalid("spec.data.sampleWeights: the model has " + std::to_string(outputs.size()) +
+                   " outputs, there are weights for " + std::to_string(given.size()));
+  }
+  for (const std::string& key : dataset.sample_weight_keys) {
+    const bool known = std::ranges::any_of(
+        outputs, [&](const keras::OutputSpec& output) { return output.name == key; });
+    if (!known) return Invalid("spec.data.sampleWeights: the model has no output '" + key + "'");
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const Array* array =
+        for_all ? &given[0] : Pick(given, dataset.sample_weight_keys, outputs[i].name, i);
+    if (array == nullptr) {
+      data.sample_weights.emplace_back();
+      continue;
+    }
+    // Weights of a row's parts (time steps) are for outputs that have such parts.
+    const std::vector<std::int64_t> row(array->shape.begin() + 1, array->shape.end());
+    const std::size_t parts = row.size() == 1 && row[0] == 1 ? 0 : row.size();
+    bool fits = parts < std::max<std::size_t>(outputs[i].shape.size(), 1);
+    for (std::size_t k = 0; fits && k < parts; ++k) {
+      fits = outputs[i].shape[k] < 0 || outputs[i].shape[k] == row[k];
+    }
+    if (!fits) {
+      return Invalid(dataset.path + ": sample weights '" + array->name + "' have rows of shape " +
+                     ShapeText(row) + ", the output '" + outputs[i].name + "' has " +
+                     ShapeText(outputs[i].shape));
+    }
+    data.sample_weights.push_back(View(*array));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Result<ModelData> BindData(const Dataset& dataset, const keras::Model& model, bool need_labels) {
@@ -101,7 +141,36 @@ Result<ModelData> BindData(const Dataset& dataset, const keras::Model& model, bo
     }
     data.labels.push_back(View(*array));
   }
+  ELEPHAS_RETURN_IF_ERROR(BindSampleWeights(dataset, outputs, data));
   return data;
+}
+
+Status WeighClasses(const std::map<std::int64_t, double>& class_weight, const keras::Model& model,
+                    std::int64_t training_rows, ModelData& data) {
+  const std::string field = "spec.fit.classWeight";
+  const auto& outputs = model.outputs();
+  if (outputs.size() != 1) {
+    return Invalid(field + ": is for models with one output, this one has " +
+                   std::to_string(outputs.size()));
+  }
+  const at::Tensor& labels = data.labels[0];
+  if (labels.dim() > 2) return Invalid(field + ": the labels of a row must be one class");
+  const std::int64_t units = outputs[0].shape.empty() ? 1 : outputs[0].shape.back();
+  const std::int64_t classes = units == 1 ? 2 : units;  // one unit tells apart two
+  for (const auto& [index, weight] : class_weight) {
+    if (units < 0 || index < classes) continue;
+    return Invalid(field + ": class " + std::to_string(index) + " does not exist; output '" +
+                   outputs[0].name + "' has classes 0 to " + std::to_string(classes - 1));
+  }
+  at::Tensor index = labels.to(at::kDouble);
+  if (index.dim() == 2) index = index.size(1) == 1 ? index.squeeze(1) : index.argmax(1);
+  index = at::round(index.to(at::kDouble)).to(at::kLong);
+  at::Tensor weights = at::ones({index.size(0)}, at::kFloat);
+  const at::Tensor training = weights.narrow(0, 0, training_rows);
+  index = index.narrow(0, 0, training_rows);
+  for (const auto& [own, weight] : class_weight) training.masked_fill_(index == own, weight);
+  data.sample_weights = {weights};
+  return OkStatus();
 }
 
 Batches::Batches(const ModelData& data, Range rows, std::vector<std::int64_t> order,
@@ -109,6 +178,7 @@ Batches::Batches(const ModelData& data, Range rows, std::vector<std::int64_t> or
     : data_(&data), rows_(rows), order_(std::move(order)), batch_size_(batch_size) {}
 
 at::Tensor Batches::Rows(const at::Tensor& source, const Range& range) const {
+  if (!source.defined()) return source;
   if (order_.empty()) return source.narrow(0, rows_.first + range.first, range.size());
   const at::Tensor index = at::from_blob(const_cast<std::int64_t*>(order_.data() + range.first),
                                          {range.size()}, at::TensorOptions().dtype(at::kLong));
@@ -118,9 +188,9 @@ at::Tensor Batches::Rows(const at::Tensor& source, const Range& range) const {
 void Batches::Prefetch() {
   if (order_.empty() || !gathered_.features.empty()) return;
   std::int64_t bytes = 0;
-  for (const auto* group : {&data_->features, &data_->labels}) {
+  for (const auto* group : {&data_->features, &data_->labels, &data_->sample_weights}) {
     for (const at::Tensor& source : *group) {
-      bytes += source.size(0) == 0
+      bytes += !source.defined() || source.size(0) == 0
                    ? 0
                    : static_cast<std::int64_t>(source.nbytes()) / source.size(0) * rows_.size();
     }
@@ -129,6 +199,9 @@ void Batches::Prefetch() {
   const Range all{0, rows_.size()};
   for (const at::Tensor& source : data_->features) gathered_.features.push_back(Rows(source, all));
   for (const at::Tensor& source : data_->labels) gathered_.labels.push_back(Rows(source, all));
+  for (const at::Tensor& source : data_->sample_weights) {
+    gathered_.sample_weights.push_back(Rows(source, all));
+  }
 }
 
 Batch Batches::At(std::int64_t index) const {
@@ -142,10 +215,17 @@ Batch Batches::At(std::int64_t index) const {
     for (const at::Tensor& all : gathered_.labels) {
       batch.labels.push_back(all.narrow(0, range.first, range.size()));
     }
+    for (const at::Tensor& all : gathered_.sample_weights) {
+      batch.sample_weights.push_back(
+          all.defined() ? all.narrow(0, range.first, range.size()) : all);
+    }
     return batch;
   }
   for (const at::Tensor& source : data_->features) batch.features.push_back(Rows(source, range));
   for (const at::Tensor& source : data_->labels) batch.labels.push_back(Rows(source, range));
+  for (const at::Tensor& source : data_->sample_weights) {
+    batch.sample_weights.push_back(Rows(source, range));
+  }
   return batch;
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "common/partitioning.h"
@@ -19,13 +20,21 @@ namespace elephas {
 struct ModelData {
   std::vector<at::Tensor> features;  // one per model input, [rows, …] in the input's shape
   std::vector<at::Tensor> labels;    // one per model output, or empty
+  // One per model output, undefined where its rows are not weighted; or empty.
+  std::vector<at::Tensor> sample_weights;
 };
 
 // kInvalid names the input or output and both shapes when the dataset does not fit the model.
 Result<ModelData> BindData(const Dataset& dataset, const keras::Model& model, bool need_labels);
 
+// Sample weights from the classes of the only output's labels, for the first `training_rows` rows;
+// the others, which validate, weigh 1. kInvalid for several outputs, for a class that the model
+// does not have, and for labels that are no classes.
+Status WeighClasses(const std::map<std::int64_t, double>& class_weight, const keras::Model& model,
+                    std::int64_t training_rows, ModelData& data);
+
 struct Batch {
-  std::vector<at::Tensor> features, labels;
+  std::vector<at::Tensor> features, labels, sample_weights;
   std::int64_t examples = 0;
 };
 

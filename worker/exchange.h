@@ -32,6 +32,11 @@ class Exchange {
   virtual Result<Pulled> Pull(Version minimum, std::span<float> parameters,
                               std::span<float> slots) = 0;
 
+  // The model as it was after `epoch` epochs, one that a lease's decisions name; its slots where
+  // `slots` is not empty. kNotFound when a server does not have it.
+  virtual Result<Pulled> PullEpoch(std::int64_t epoch, std::span<float> parameters,
+                                   std::span<float> slots) = 0;
+
   struct Pushed {
     UpdateOutcome outcome = UpdateOutcome::kApplied;
     Version version;

@@ -1,9 +1,12 @@
 #include "worker/loaded_job.h"
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 #include <utility>
 
+#include "common/log.h"
+#include "common/partitioning.h"
 #include "worker/keras/weight.h"
 #include "worker/keras_file/keras_file.h"
 #include "worker/outputs.h"
@@ -21,6 +24,18 @@ Result<keras_file::ModelFile> ReadModel(const JobSpec& spec, const std::string& 
   return keras_file::ReadModelFile(path);
 }
 
+// The servers take no NaN; here it still has a name.
+Status CheckFinite(const ModelLayout& layout, std::span<const float> arena) {
+  for (const WeightLayout& weight : layout.weights) {
+    const auto values = arena.subspan(static_cast<std::size_t>(weight.offset),
+                                      static_cast<std::size_t>(weight.size));
+    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
+      return Invalid("weight '" + weight.name + "' holds a NaN or an infinity");
+    }
+  }
+  return OkStatus();
+}
+
 Status LoadWeights(LoadedJob& job, const keras_file::ModelFile& file) {
   const at::Tensor arena = job.model->parameters();
   const std::span<float> floats(arena.data_ptr<float>(), static_cast<std::size_t>(arena.numel()));
@@ -34,9 +49,11 @@ Status LoadWeights(LoadedJob& job, const keras_file::ModelFile& file) {
                                keras_file::ReadWeightsFile(path));
       ELEPHAS_RETURN_IF_ERROR(weights.Assign(job.tree, job.layout, floats).Annotate(path));
     }
+    ELEPHAS_RETURN_IF_ERROR(CheckFinite(job.layout, floats).Annotate(path));
   } else if (file.weights) {
     ELEPHAS_RETURN_IF_ERROR(
         file.weights->Assign(job.tree, job.layout, floats).Annotate(*job.spec.model.uri));
+    ELEPHAS_RETURN_IF_ERROR(CheckFinite(job.layout, floats).Annotate(*job.spec.model.uri));
   }
   job.initial_parameters.assign(floats.begin(), floats.end());
   return OkStatus();
@@ -51,14 +68,50 @@ Status LoadOptimizerState(LoadedJob& job, const keras_file::ModelFile& file) {
   }
   Result<keras_file::OptimizerState> saved =
       file.weights->ReadOptimizer(job.tree, job.layout, *job.optimizer);
-  if (saved.status().code() == Code::kNotFound) return OkStatus();
+  if (saved.status().code() == Code::kNotFound) {
+    // Keras warns in the same case, and goes on.
+    LogWarning("the optimizer starts anew",
+               {{"path", *job.spec.model.uri}, {"reason", saved.status().message()}});
+    return OkStatus();
+  }
   if (!saved.ok()) return saved.status().Annotate(*job.spec.model.uri);
   OptimizerState state;
   state.iterations = saved->iterations;
+  // Somebody may have set it since the optimizer was made: the variable counts, not the config.
+  const auto configured = static_cast<float>(job.optimizer->LearningRate(0));
+  if (saved->learning_rate && *saved->learning_rate != configured) {
+    ELEPHAS_ASSIGN_OR_RETURN(job.optimizer,
+                             WithLearningRate(*job.optimizer, *saved->learning_rate));
+    job.layout.optimizer = job.optimizer->Config();
+  }
   for (const std::vector<float>& slot : saved->slots) {
     state.slots.insert(state.slots.end(), slot.begin(), slot.end());
   }
   job.initial_state = std::move(state);
+  return OkStatus();
+}
+
+// What the callbacks watch must be there, or they would do nothing in silence.
+Status CheckMonitors(const JobSpec& spec, const keras::CompiledLoss& loss) {
+  std::vector<std::string> names = loss.MetricNames();
+  if (spec.fit.validation_split > 0) {
+    for (const std::string& name : loss.MetricNames()) names.push_back("val_" + name);
+  }
+  const auto check = [&](std::string_view callback, const MonitorSpec& watched) -> Status {
+    if (std::ranges::find(names, watched.monitor) != names.end()) return OkStatus();
+    std::string known;
+    for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+    return Invalid("spec.fit." + std::string(callback) + ".monitor: there is no '" +
+                   watched.monitor + "'; this job has " + known);
+  };
+  const auto& fit = spec.fit;
+  if (fit.early_stopping) {
+    ELEPHAS_RETURN_IF_ERROR(check("earlyStopping", *fit.early_stopping));
+  }
+  if (fit.reduce_lr) ELEPHAS_RETURN_IF_ERROR(check("reduceLROnPlateau", *fit.reduce_lr));
+  if (fit.model_checkpoint) {
+    ELEPHAS_RETURN_IF_ERROR(check("modelCheckpoint", *fit.model_checkpoint));
+  }
   return OkStatus();
 }
 
@@ -73,8 +126,36 @@ Status Compile(LoadedJob& job, const keras_file::ModelFile& file) {
     ELEPHAS_ASSIGN_OR_RETURN(job.optimizer, Optimizer::FromConfig(optimizer));
     job.layout.optimizer = job.optimizer->Config();
     job.layout.slot_names = job.optimizer->SlotNames();
+    if (job.spec.fit.has_callbacks()) {
+      ELEPHAS_RETURN_IF_ERROR(CheckMonitors(job.spec, *job.loss));
+      job.layout.larger_is_better = job.loss->LargerIsBetter();
+    }
   }
   return OkStatus();
+}
+
+// Null when no weight below `group` is constrained.
+const keras::Weight* FindConstrained(const keras::WeightGroup& group) {
+  for (const keras::Weight* weight : group.weights) {
+    if (weight->trainable && weight->constraint) return weight;
+  }
+  for (const auto& child : group.children) {
+    if (const keras::Weight* found = FindConstrained(*child)) return found;
+  }
+  return nullptr;
+}
+
+// The step of synchronous batch is the server's, which knows vectors and no weights to project.
+Status CheckConstraints(const JobSpec& spec, const keras::Model& model) {
+  if (spec.task != TaskKind::kTrain || spec.mode != Mode::kSynchronous ||
+      spec.frequency != Frequency::kBatch) {
+    return OkStatus();
+  }
+  const keras::Weight* weight = FindConstrained(model.weight_tree());
+  if (weight == nullptr) return OkStatus();
+  return Invalid("weight '" + weight->path +
+                 "' has a constraint, which mode synchronous does not apply with frequency batch; "
+                 "frequency epoch does");
 }
 
 Status CheckDevice(const JobSpec& spec) {
@@ -103,6 +184,11 @@ Status LoadData(LoadedJob& job) {
     const Status labels = job.loss->CheckLabels(job.data.labels);
     if (!labels.ok()) return labels.Annotate(path);
   }
+  if (job.spec.task == TaskKind::kTrain && !job.spec.fit.class_weight.empty()) {
+    const std::int64_t training = TrainingExamples(job.dataset.rows, job.spec.fit.validation_split);
+    ELEPHAS_RETURN_IF_ERROR(
+        WeighClasses(job.spec.fit.class_weight, *job.model, training, job.data));
+  }
   job.layout.examples = job.dataset.rows;
   return OkStatus();
 }
@@ -118,6 +204,7 @@ Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::
   ELEPHAS_ASSIGN_OR_RETURN(const keras_file::ModelFile file, ReadModel(job->spec, job->base));
   job->config = file.config;
   ELEPHAS_ASSIGN_OR_RETURN(job->model, keras::Model::FromConfig(file.config, seed));
+  ELEPHAS_RETURN_IF_ERROR(CheckConstraints(job->spec, *job->model));
   job->layout = job->model->layout();
   job->tree = keras_file::OrderedTree(job->model->weight_tree(), file.config);
   ELEPHAS_RETURN_IF_ERROR(Compile(*job, file));

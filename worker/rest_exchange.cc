@@ -181,19 +181,14 @@ class RestExchange final : public Exchange {
     const std::string target = "/v1/parameters?minVersion=" + std::to_string(minimum.value()) +
                                "&wait=" + std::to_string(kVersionWait.count() / 1000) +
                                (slots.empty() ? "" : "&slots=true");
-    Pulled pulled;
-    const auto pull = [&](Server& server) -> Status {
-      TensorSink sink(Sub(parameters, server.part.parameters),
-                      SlotRows(slots, layout_, server.part));
-      ELEPHAS_RETURN_IF_ERROR(Send(server, "GET", target, "", {}, &sink).status());
-      if (&server == &servers_[0]) {
-        pulled.version = Version(sink.Metadata("version"));
-        pulled.iterations = sink.Metadata("iterations");
-      }
-      return OkStatus();
-    };
-    ELEPHAS_RETURN_IF_ERROR(OnAll(0, pull));
-    return pulled;
+    return PullFrom(target, parameters, slots);
+  }
+
+  Result<Pulled> PullEpoch(std::int64_t epoch, std::span<float> parameters,
+                           std::span<float> slots) override {
+    return PullFrom("/v1/parameters?epoch=" + std::to_string(epoch) +
+                        (slots.empty() ? "" : "&slots=true"),
+                    parameters, slots);
   }
 
   Result<Pushed> Push(const UpdateHeader& header, std::span<const float> delta,
@@ -222,6 +217,23 @@ class RestExchange final : public Exchange {
     HttpClient http;
     Part part;
   };
+
+  Result<Pulled> PullFrom(const std::string& target, std::span<float> parameters,
+                          std::span<float> slots) {
+    Pulled pulled;
+    const auto pull = [&](Server& server) -> Status {
+      TensorSink sink(Sub(parameters, server.part.parameters),
+                      SlotRows(slots, layout_, server.part));
+      ELEPHAS_RETURN_IF_ERROR(Send(server, "GET", target, "", {}, &sink).status());
+      if (&server == &servers_[0]) {
+        pulled.version = Version(sink.Metadata("version"));
+        pulled.iterations = sink.Metadata("iterations");
+      }
+      return OkStatus();
+    };
+    ELEPHAS_RETURN_IF_ERROR(OnAll(0, pull));
+    return pulled;
+  }
 
   static void ReadOutcome(const HttpResponse& response, Pushed& pushed) {
     const auto header = [&](std::string_view name) {

@@ -158,7 +158,7 @@ class Session {
   };
 
   Result<std::string> Output(const std::string& name) const {
-    ELEPHAS_ASSIGN_OR_RETURN(const std::string folder, ResolveUri(job_.spec.output_uri, job_.base));
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string folder, ResolveUri(PlacesOf(job_.spec).folder_uri, job_.base));
     return (fs::path(folder) / name).string();
   }
 
@@ -229,15 +229,13 @@ class Session {
     return client_.Finish(lease, 0, {}, outputs).status();
   }
 
-  // model.keras carries what training needs to go on: the job's compile and the optimizer's state.
-  // In synchronous mode that is the server's; in the others each worker has its own, and this one's
-  // is as good as any.
+  // A model file carries what training needs to go on: the job's compile and the optimizer's state.
   Status WriteKerasModel(const std::string& path, const OptimizerState& state) {
     nlohmann::json compile = job_.compile;
-    compile["optimizer"] = job_.optimizer->Config();
+    compile["optimizer"] = trainer_.optimizer().Config();
     keras_file::ModelToSave model{
-        job_.config,          compile,          job_.tree, job_.layout, trainer_.parameters(),
-        job_.optimizer.get(), state.iterations, {}};
+        job_.config,           compile,          job_.tree, job_.layout, trainer_.parameters(),
+        &trainer_.optimizer(), state.iterations, {}};
     const auto row = static_cast<std::size_t>(job_.layout.trainable_elements);
     for (std::size_t i = 0; i < job_.layout.slot_names.size(); ++i) {
       model.slots.push_back(std::span(state.slots).subspan(i * row, row));
@@ -245,7 +243,22 @@ class Session {
     return keras_file::WriteModelFile(path, model);
   }
 
-  Status WriteModel(const Lease& lease, std::vector<std::string>& outputs) {
+  // What Keras does when fit ends: with use_ema the weights become their averages.
+  void FinalizeWeights(OptimizerState& state) {
+    const auto row = static_cast<std::size_t>(job_.layout.trainable_elements);
+    std::vector<std::span<float>> slots;
+    for (std::size_t first = 0; first + row <= state.slots.size() && row > 0; first += row) {
+      slots.push_back(std::span(state.slots).subspan(first, row));
+    }
+    if (slots.size() == job_.layout.slot_names.size()) {
+      trainer_.optimizer().Finalize(trainer_.parameters().first(row), slots);
+    }
+  }
+
+  // The arena and the state of the model that the job ends with. In synchronous mode the
+  // optimizer's state is the server's; in the others each worker has its own, and this one's is as
+  // good as any.
+  Result<OptimizerState> PullFinal(const Lease& lease) {
     OptimizerState state = train_loop_->state();
     const bool on_server = job_.spec.mode == Mode::kSynchronous;
     ELEPHAS_ASSIGN_OR_RETURN(
@@ -253,9 +266,40 @@ class Session {
         exchange_->Pull(lease.version, trainer_.parameters(),
                         on_server ? std::span(state.slots) : std::span<float>()));
     if (pulled.version != lease.version) return Conflict("the model has moved on");
-    if (on_server) state.iterations = pulled.iterations;
+    if (on_server) {
+      state.iterations = pulled.iterations;
+      // A worker's own averages are of its own steps, so they are not the model's.
+      FinalizeWeights(state);
+    }
+    if (lease.decisions.restore) {
+      // Weights only: the optimizer goes on from where training stopped, as in Keras.
+      ELEPHAS_RETURN_IF_ERROR(
+          exchange_->PullEpoch(*lease.decisions.restore, trainer_.parameters(), {}).status());
+    }
+    ELEPHAS_RETURN_IF_ERROR(trainer_.UseLearningRate(lease.decisions.learning_rate));
+    return state;
+  }
 
-    ELEPHAS_ASSIGN_OR_RETURN(const std::string keras, Output("model.keras"));
+  // The model of the best epoch. Changes the arena. Optimizer slots of workers are not kept: they
+  // start again.
+  Status WriteBestModel(const FitDecisions& decided, std::vector<std::string>& outputs) {
+    OptimizerState state = trainer_.InitialState();
+    const bool on_server = job_.spec.mode == Mode::kSynchronous;
+    ELEPHAS_ASSIGN_OR_RETURN(
+        const Exchange::Pulled pulled,
+        exchange_->PullEpoch(*decided.best, trainer_.parameters(),
+                             on_server ? std::span(state.slots) : std::span<float>()));
+    if (on_server) state.iterations = pulled.iterations;
+    ELEPHAS_RETURN_IF_ERROR(trainer_.UseLearningRate(decided.best_learning_rate));
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string path, Output(PlacesOf(job_.spec).best_file));
+    ELEPHAS_RETURN_IF_ERROR(WriteKerasModel(path, state));
+    outputs.push_back(path);
+    return OkStatus();
+  }
+
+  Status WriteModel(const Lease& lease, std::vector<std::string>& outputs) {
+    ELEPHAS_ASSIGN_OR_RETURN(const OptimizerState state, PullFinal(lease));
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string keras, Output(PlacesOf(job_.spec).model_file));
     ELEPHAS_RETURN_IF_ERROR(WriteKerasModel(keras, state));
     outputs.push_back(keras);
     ELEPHAS_ASSIGN_OR_RETURN(const std::string tensors, Output("model.safetensors"));
@@ -265,6 +309,7 @@ class Session {
     ELEPHAS_ASSIGN_OR_RETURN(const std::string path, Output("history.json"));
     ELEPHAS_RETURN_IF_ERROR(WriteJsonFile(path, history));
     outputs.push_back(path);
+    if (lease.decisions.best) return WriteBestModel(lease.decisions, outputs);
     return OkStatus();
   }
 

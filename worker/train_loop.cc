@@ -46,6 +46,7 @@ TrainLoop::TrainLoop(const JobSpec& spec, std::string worker, Incarnation incarn
       delta_(before_.size()) {}
 
 Status TrainLoop::Train(Work work) {
+  ELEPHAS_RETURN_IF_ERROR(trainer_.UseLearningRate(work.lease.decisions.learning_rate));
   if (spec_.mode == Mode::kSynchronous) return Contribute(work);
   if (spec_.frequency == Frequency::kBatch) return TrainAndPushEachBatch(work);
   return TrainAndPushOnce(std::move(work));
@@ -58,6 +59,7 @@ UpdateHeader TrainLoop::Header(const Lease& lease, Version base, Range batches) 
   header.task = lease.task;
   header.batches = batches;
   header.base = base;
+  header.decisions = lease.decisions;
   return header;
 }
 

@@ -82,7 +82,8 @@ Status Trainer::Gradient(const Batches& batches, const TaskId& task, std::int64_
     model_.gradients().zero_();
     const std::vector<at::Tensor> outputs = model_.Forward(rows.features, /*training=*/true);
     const at::Tensor loss =
-        loss_->Compute(outputs, {std::move(rows.labels), {}}, model_.RegularizationLoss(), sums);
+        loss_->Compute(outputs, {std::move(rows.labels), std::move(rows.sample_weights)},
+                       model_.RegularizationLoss(), sums);
     if (spec_.fit.on_nan == OnNan::kFail && !std::isfinite(loss.item<float>())) {
       return Invalid("the loss became " + std::to_string(loss.item<float>()) + " in " + where() +
                      " (set spec.fit.onNaN to continue to train on)");
@@ -93,6 +94,15 @@ Status Trainer::Gradient(const Batches& batches, const TaskId& task, std::int64_
   });
 }
 
+Status Trainer::UseLearningRate(std::optional<double> rate) {
+  if (!rate) {
+    changed_optimizer_.reset();
+  } else if (!changed_optimizer_ || changed_optimizer_->LearningRate(0) != *rate) {
+    ELEPHAS_ASSIGN_OR_RETURN(changed_optimizer_, WithLearningRate(*optimizer_, *rate));
+  }
+  return OkStatus();
+}
+
 void Trainer::Step(OptimizerState& state) {
   const std::span<float> all = parameters();
   const auto trainable = static_cast<std::size_t>(model_.layout().trainable_elements);
@@ -100,7 +110,7 @@ void Trainer::Step(OptimizerState& state) {
   for (std::size_t first = 0; first < state.slots.size(); first += trainable) {
     slots.push_back(std::span(state.slots).subspan(first, trainable));
   }
-  optimizer_->Step(state.iterations, all.first(trainable), gradients(), slots, weights_);
+  optimizer().Step(state.iterations, all.first(trainable), gradients(), slots, weights_);
   ++state.iterations;
   model_.ApplyConstraints();
 }
@@ -113,7 +123,8 @@ Result<MetricSums> Trainer::Evaluate(const Lease& lease) {
       const auto timer = meter_.Time(Activity::kCompute);
       Batch rows = Rows(batches, i);
       const std::vector<at::Tensor> outputs = model_.Forward(rows.features, /*training=*/false);
-      loss_->Compute(outputs, {std::move(rows.labels), {}}, model_.RegularizationLoss(), sums);
+      loss_->Compute(outputs, {std::move(rows.labels), std::move(rows.sample_weights)},
+                     model_.RegularizationLoss(), sums);
       meter_.CountStep(lease.task.kind, rows.examples);
     }
     return OkStatus();

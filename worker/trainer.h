@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +53,13 @@ class Trainer {
                   std::int64_t batch, MetricSums& sums);
   // One local optimizer step with gradients().
   void Step(OptimizerState& state);
+  // From now on steps use this learning rate; nothing: the optimizer's own. kInvalid when that
+  // follows a schedule.
+  Status UseLearningRate(std::optional<double> rate);
+  // With the learning rate in use. Precondition: the job trains.
+  [[nodiscard]] const Optimizer& optimizer() const {
+    return changed_optimizer_ ? *changed_optimizer_ : *optimizer_;
+  }
 
   // Metrics of all batches of an evaluate or validate task.
   Result<MetricSums> Evaluate(const Lease& lease);
@@ -72,6 +80,7 @@ class Trainer {
   keras::Model& model_;
   keras::CompiledLoss* loss_;
   const Optimizer* optimizer_;
+  std::unique_ptr<const Optimizer> changed_optimizer_;  // null: the learning rate is its own
   const ModelData& data_;
   WorkMeter& meter_;
   std::vector<WeightSlice> weights_;

@@ -1,6 +1,7 @@
 #include "worker/data/csv_reader.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <new>
 #include <set>
@@ -23,6 +24,7 @@ struct Output {
   std::string key, name;
   std::vector<std::size_t> columns;
   bool label = false;
+  bool weight = false;    // of samples
   bool integers = false;  // label: so far every cell was an integer
   std::vector<float> floats;
   std::vector<std::int64_t> ints;
@@ -79,12 +81,12 @@ class Planner {
   }
 
   Result<std::vector<Output>> Plan(const Selection& features, const Selection& labels,
-                                   bool need_labels) {
+                                   const Selection& weights, bool need_labels) {
     std::vector<Output> outputs;
     if (features.given) {
       ELEPHAS_RETURN_IF_ERROR(AddSelected(features, /*label=*/false, outputs));
     } else {
-      ELEPHAS_RETURN_IF_ERROR(AddAllBut(labels, outputs));
+      ELEPHAS_RETURN_IF_ERROR(AddAllBut({&labels, &weights}, outputs));
     }
     if (need_labels) {
       if (!labels.given) {
@@ -92,6 +94,7 @@ class Planner {
                        ListOf(header_));
       }
       ELEPHAS_RETURN_IF_ERROR(AddSelected(labels, /*label=*/true, outputs));
+      ELEPHAS_RETURN_IF_ERROR(AddWeights(weights, outputs));
     }
     return outputs;
   }
@@ -134,10 +137,23 @@ class Planner {
     return OkStatus();
   }
 
-  Status AddAllBut(const Selection& labels, std::vector<Output>& outputs) {
+  // An array for each column.
+  Status AddWeights(const Selection& weights, std::vector<Output>& outputs) {
+    for (const SelectedArray& array : weights.arrays) {
+      ELEPHAS_ASSIGN_OR_RETURN(Output output, Select(array.names, /*label=*/false));
+      output.key = array.key;
+      output.weight = true;
+      outputs.push_back(std::move(output));
+    }
+    return OkStatus();
+  }
+
+  Status AddAllBut(std::initializer_list<const Selection*> others, std::vector<Output>& outputs) {
     std::set<std::string, std::less<>> excluded;
-    for (const SelectedArray& array : labels.arrays) {
-      excluded.insert(array.names.begin(), array.names.end());
+    for (const Selection* other : others) {
+      for (const SelectedArray& array : other->arrays) {
+        excluded.insert(array.names.begin(), array.names.end());
+      }
     }
     Output output;
     output.name = "features";
@@ -270,7 +286,7 @@ Array MakeArray(std::string name, ElementType type, std::vector<std::int64_t> sh
 
 Array Finish(Output& output, std::int64_t rows) {
   std::vector<std::int64_t> shape = {rows};
-  if (!output.label || output.columns.size() > 1) {
+  if ((!output.label && !output.weight) || output.columns.size() > 1) {
     shape.push_back(static_cast<std::int64_t>(output.columns.size()));
   }
   if (output.integers) {
@@ -284,6 +300,8 @@ Result<Dataset> Read(const std::string& name, std::string_view text, const JobSp
   ELEPHAS_ASSIGN_OR_RETURN(const Selection features,
                            ParseSelection(data.features, "spec.data.features"));
   ELEPHAS_ASSIGN_OR_RETURN(const Selection labels, ParseSelection(data.labels, "spec.data.labels"));
+  ELEPHAS_ASSIGN_OR_RETURN(const Selection weights,
+                           ParseSelection(data.sample_weights, "spec.data.sampleWeights"));
   if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) {
     return Invalid(name + ": is UTF-16 text; save it as UTF-8");
   }
@@ -291,15 +309,19 @@ Result<Dataset> Read(const std::string& name, std::string_view text, const JobSp
   if (cursor.AtEnd()) return Invalid(name + ": is empty");
   ELEPHAS_ASSIGN_OR_RETURN(const std::vector<std::string> header, ReadHeader(name, cursor));
   ELEPHAS_ASSIGN_OR_RETURN(std::vector<Output> outputs,
-                           Planner(name, header).Plan(features, labels, hints.need_labels));
+                           Planner(name, header).Plan(features, labels, weights, hints.need_labels));
   Dataset dataset;
   dataset.text = true;
   ELEPHAS_RETURN_IF_ERROR(RecordReader(name, header, outputs).ReadAll(cursor, dataset.lines));
   if (dataset.lines.empty()) return Invalid(name + ": holds no rows, only a header");
   dataset.rows = static_cast<std::int64_t>(dataset.lines.size());
   for (Output& output : outputs) {
-    auto& arrays = output.label ? dataset.labels : dataset.features;
-    auto& keys = output.label ? dataset.label_keys : dataset.feature_keys;
+    auto& arrays = output.weight  ? dataset.sample_weights
+                   : output.label ? dataset.labels
+                                  : dataset.features;
+    auto& keys = output.weight  ? dataset.sample_weight_keys
+                 : output.label ? dataset.label_keys
+                                : dataset.feature_keys;
     if (!output.key.empty()) keys.push_back(output.key);
     arrays.push_back(Finish(output, dataset.rows));
   }

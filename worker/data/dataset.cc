@@ -37,6 +37,9 @@ Status RefuseSelection(const JobSpec::Data& data, const DatasetHints& hints,
   };
   if (features.given) return refuse("features");
   if (labels.given && hints.need_labels) return refuse("labels");
+  ELEPHAS_ASSIGN_OR_RETURN(const Selection weights,
+                           ParseSelection(data.sample_weights, "spec.data.sampleWeights"));
+  if (weights.given && hints.need_labels) return refuse("sampleWeights");
   return OkStatus();
 }
 
@@ -108,12 +111,31 @@ Result<const Format*> FindFormat(const std::string& path) {
 Status CheckRows(Dataset& dataset, const std::string& name) {
   const Array& first = dataset.features.front();
   dataset.rows = first.rows();
-  for (const std::vector<Array>* arrays : {&dataset.features, &dataset.labels}) {
+  for (const std::vector<Array>* arrays :
+       {&dataset.features, &dataset.labels, &dataset.sample_weights}) {
     for (const Array& array : *arrays) {
       if (array.rows() == dataset.rows) continue;
       return Invalid(name + ": array '" + Printable(array.name) + "' has " +
                      std::to_string(array.rows()) + " rows, '" + Printable(first.name) + "' has " +
                      std::to_string(dataset.rows));
+    }
+  }
+  return OkStatus();
+}
+
+// Weights are numbers of any kind in the file; the loss wants float32.
+Status CheckSampleWeights(Dataset& dataset) {
+  for (Array& weights : dataset.sample_weights) {
+    const std::int64_t elements = weights.rows() * weights.row_elements();
+    if (weights.type == ElementType::kInt64) {
+      auto floats = std::make_shared<std::vector<float>>(weights.ints(), weights.ints() + elements);
+      const float* data = floats->data();
+      weights = Array(weights.name, ElementType::kFloat32, weights.shape, std::move(floats), data);
+    }
+    for (std::int64_t i = 0; i < elements; ++i) {
+      if (!(weights.floats()[i] < 0)) continue;
+      return Invalid(dataset.RowName(i / weights.row_elements()) + ": sample weight '" +
+                     Printable(weights.name) + "' is negative");
     }
   }
   return OkStatus();
@@ -140,6 +162,7 @@ Result<Dataset> LoadDataset(const std::string& path, const JobSpec::Data& data,
   ELEPHAS_ASSIGN_OR_RETURN(Dataset dataset, format->load(path, data, hints));
   ELEPHAS_RETURN_IF_ERROR(CheckRows(dataset, FileName(path)));
   dataset.path = path;
+  ELEPHAS_RETURN_IF_ERROR(CheckSampleWeights(dataset));
   return dataset;
 }
 

@@ -45,6 +45,9 @@ struct Dataset {
   // `label_keys` hold the model input (output) names when the manifest gives a map, else are empty.
   std::vector<Array> features, labels;
   std::vector<std::string> feature_keys, label_keys;
+  // One for all outputs, or as the labels; float32, not negative. Empty: every row weighs 1.
+  std::vector<Array> sample_weights;
+  std::vector<std::string> sample_weight_keys;
   std::int64_t rows = 0;
   // Where a row comes from, for messages: "digits.csv:18" or "digits.npz, row 17".
   [[nodiscard]] std::string RowName(std::int64_t row) const;
@@ -60,8 +63,8 @@ struct DatasetHints {
 
 // Reads `path` (absolute) by its extension: .npz, .npy, .csv, .libsvm (also .svm). Errors name file
 // and line or row: missing file, unreadable format, a bad cell, ragged rows, a column that is not
-// there, an empty file, arrays of different length, NaN or infinity in features or labels, an empty
-// label cell.
+// there, an empty file, arrays of different length, NaN or infinity in features, labels or sample
+// weights, an empty label cell, a negative sample weight.
 Result<Dataset> LoadDataset(const std::string& path, const JobSpec::Data& data,
                             const DatasetHints& hints);
 

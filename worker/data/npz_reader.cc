@@ -97,6 +97,8 @@ Result<Dataset> ReadNpz(const std::string& name, ZipReader& archive, const JobSp
   ELEPHAS_ASSIGN_OR_RETURN(const Selection features,
                            ParseSelection(data.features, "spec.data.features"));
   ELEPHAS_ASSIGN_OR_RETURN(const Selection labels, ParseSelection(data.labels, "spec.data.labels"));
+  ELEPHAS_ASSIGN_OR_RETURN(const Selection weights,
+                           ParseSelection(data.sample_weights, "spec.data.sampleWeights"));
   Dataset dataset;
   NpzLoader loader(name, archive);
   try {
@@ -105,6 +107,10 @@ Result<Dataset> ReadNpz(const std::string& name, ZipReader& archive, const JobSp
     if (hints.need_labels) {
       ELEPHAS_RETURN_IF_ERROR(
           loader.Load(labels, "spec.data.labels", "y", dataset.labels, dataset.label_keys));
+      if (weights.given) {
+        ELEPHAS_RETURN_IF_ERROR(loader.Load(weights, "spec.data.sampleWeights", "",
+                                            dataset.sample_weights, dataset.sample_weight_keys));
+      }
     }
   } catch (const std::bad_alloc&) {
     return Internal(name + ": not enough memory for its arrays");

@@ -140,6 +140,15 @@ class CompiledLossImpl final : public CompiledLoss {
     return names;
   }
 
+  std::map<std::string, bool> LargerIsBetter() const override {
+    std::map<std::string, bool> larger{{"loss", false}};
+    for (const LossTerm& term : terms_.losses) larger[term.name] = false;
+    for (const MetricTerm& term : terms_.metrics) {
+      if (term.larger_is_better) larger[term.name] = *term.larger_is_better;
+    }
+    return larger;
+  }
+
  private:
   [[nodiscard]] Tensor MaskOf(std::size_t output) const {
     const std::vector<Tensor>& masks = model_.OutputMasks();
@@ -170,8 +179,10 @@ class CompiledLossImpl final : public CompiledLoss {
     input.mask = MaskOf(term.output);
     if (term.weighted) input.weights = WeightsOf(targets, term.output);
     if (term.metric == nullptr) {
-      term.metric =
-          (*MakeMetric(AccuracyFor(KindOf(input.y_true, input.y_pred)), "compile.metrics")).metric;
+      const LabelKind kind = KindOf(input.y_true, input.y_pred);
+      term.metric = (*MakeMetric(term.crossentropy ? CrossentropyFor(kind) : AccuracyFor(kind),
+                                 "compile.metrics"))
+                        .metric;
     }
     auto [it, inserted] = sums.try_emplace(term.name);
     if (inserted) it->second = term.metric->Empty();

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -46,6 +47,8 @@ class CompiledLoss {
   // The names that Compute adds, in Keras' order: "loss", the losses of several outputs, the
   // metrics.
   [[nodiscard]] virtual std::vector<std::string> MetricNames() const = 0;
+  // Of those that say so in Keras, losses included: true when a larger value is better.
+  [[nodiscard]] virtual std::map<std::string, bool> LargerIsBetter() const = 0;
 };
 
 }  // namespace elephas::keras

@@ -162,9 +162,15 @@ class Parser {
     std::string name;
     if (IsOneOf(identifier, "accuracy", "acc")) {
       name = identifier.get<std::string>();
+      term.larger_is_better = true;
+    } else if (identifier == "crossentropy" || identifier == "ce") {
+      name = identifier.get<std::string>();
+      term.crossentropy = true;
+      term.larger_is_better = false;
     } else {
       ELEPHAS_ASSIGN_OR_RETURN(NamedMetric made, MakeMetric(identifier, "compile." + field));
       name = made.name;
+      term.larger_is_better = LargerIsBetter(made.class_name);
       term.metric = std::move(made.metric);
     }
     term.name = UniqueName(name, prefix, weighted);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,10 @@ struct LossTerm {
 struct MetricTerm {
   std::size_t output = 0;
   std::string name;                      // unique, as Keras reports it
-  std::shared_ptr<const Metric> metric;  // null: "accuracy", chosen when labels are seen
+  std::shared_ptr<const Metric> metric;  // null: chosen when labels are seen, and then it is
+  bool crossentropy = false;             // a crossentropy, else an accuracy
   bool weighted = false;
+  std::optional<bool> larger_is_better;  // nothing: the metric does not say
 };
 
 struct CompileTerms {

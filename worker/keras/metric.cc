@@ -1,6 +1,7 @@
 #include "worker/keras/metric.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <numeric>
 #include <utility>
@@ -46,6 +47,27 @@ std::vector<std::span<const MetricEntry>> MetricFamilies() {
   return {MeanMetrics(), ConfusionMetrics(), AggregateMetrics()};
 }
 
+std::optional<bool> LargerIsBetter(std::string_view class_name) {
+  constexpr std::array<std::string_view, 14> kSmaller{"MeanSquaredError",
+                                                      "MeanAbsoluteError",
+                                                      "MeanAbsolutePercentageError",
+                                                      "MeanSquaredLogarithmicError",
+                                                      "RootMeanSquaredError",
+                                                      "LogCoshError",
+                                                      "KLDivergence",
+                                                      "Poisson",
+                                                      "BinaryCrossentropy",
+                                                      "CategoricalCrossentropy",
+                                                      "SparseCategoricalCrossentropy",
+                                                      "Hinge",
+                                                      "SquaredHinge",
+                                                      "CategoricalHinge"};
+  constexpr std::array<std::string_view, 4> kCounts{"TruePositives", "FalsePositives",
+                                                    "TrueNegatives", "FalseNegatives"};
+  if (std::ranges::find(kCounts, class_name) != kCounts.end()) return std::nullopt;
+  return std::ranges::find(kSmaller, class_name) == kSmaller.end();
+}
+
 const MetricEntry* FindMetric(std::string_view name) {
   for (const auto family : MetricFamilies()) {
     for (const MetricEntry& entry : family) {
@@ -70,7 +92,7 @@ Result<NamedMetric> MakeMetric(const json& identifier, const std::string& where)
   // A string names the metric as the user typed it; an object has a name of its own.
   NamedMetric metric{
       reader.String("name", identifier.is_string() ? object.name : std::string(entry->name)),
-      entry->make(reader)};
+      entry->make(reader), std::string(entry->class_name)};
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   return metric;
 }

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,12 +45,16 @@ std::span<const MetricEntry> AggregateMetrics();
 // All of them.
 std::vector<std::span<const MetricEntry>> MetricFamilies();
 
+// Which way a metric gets better, as its class says in Keras; nothing where it says nothing.
+std::optional<bool> LargerIsBetter(std::string_view class_name);
+
 // Null when no metric has that name.
 const MetricEntry* FindMetric(std::string_view name);
 
 struct NamedMetric {
   std::string name;  // as Keras reports it
   std::shared_ptr<const Metric> metric;
+  std::string class_name = {};
 };
 // As keras.metrics.get. kInvalid names what is unknown.
 Result<NamedMetric> MakeMetric(const nlohmann::json& identifier, const std::string& where);
