@@ -227,7 +227,9 @@ Result<std::string> ResolveUri(std::string_view uri, std::string_view base) {
   return PercentDecoded(rest);
 }
 
-bool NamesModelFile(std::string_view uri) { return uri.ends_with(".keras") || uri.ends_with(".h5"); }
+bool NamesModelFile(std::string_view uri) {
+  return uri.ends_with(".keras") || uri.ends_with(".h5");
+}
 
 OutputPlaces PlacesOf(const JobSpec& spec) {
   const std::string& uri = spec.output_uri;

@@ -297,9 +297,10 @@ constexpr FieldInfo kFields[] = {
      .doc = "Whether smaller (min) or larger (max) values are better; auto: as the metric has it.",
      .default_json = R"("auto")",
      .words = kMonitorModeWords,
-     .store = [](JobSpec& s, const json& v) {
-       EarlyStoppingOf(s).mode = FromWord<MonitorMode>(kMonitorModeWords, v);
-     }},
+     .store =
+         [](JobSpec& s, const json& v) {
+           EarlyStoppingOf(s).mode = FromWord<MonitorMode>(kMonitorModeWords, v);
+         }},
     {.path = "spec.fit.earlyStopping.baseline",
      .type = kNumber,
      .doc = "A value that must be beaten for patience to start anew.",
@@ -349,9 +350,10 @@ constexpr FieldInfo kFields[] = {
      .doc = "Whether smaller (min) or larger (max) values are better; auto: as the metric has it.",
      .default_json = R"("auto")",
      .words = kMonitorModeWords,
-     .store = [](JobSpec& s, const json& v) {
-       ReduceLrOf(s).mode = FromWord<MonitorMode>(kMonitorModeWords, v);
-     }},
+     .store =
+         [](JobSpec& s, const json& v) {
+           ReduceLrOf(s).mode = FromWord<MonitorMode>(kMonitorModeWords, v);
+         }},
     {.path = "spec.fit.reduceLROnPlateau.minDelta",
      .type = kNumber,
      .doc = "A smaller change than this is no improvement.",
@@ -387,9 +389,10 @@ constexpr FieldInfo kFields[] = {
      .doc = "Whether smaller (min) or larger (max) values are better; auto: as the metric has it.",
      .default_json = R"("auto")",
      .words = kMonitorModeWords,
-     .store = [](JobSpec& s, const json& v) {
-       ModelCheckpointOf(s).mode = FromWord<MonitorMode>(kMonitorModeWords, v);
-     }},
+     .store =
+         [](JobSpec& s, const json& v) {
+           ModelCheckpointOf(s).mode = FromWord<MonitorMode>(kMonitorModeWords, v);
+         }},
 
     {.path = "spec.data", .type = kSection, .doc = "The examples.", .required = true},
     {.path = "spec.data.uri",
@@ -415,10 +418,11 @@ constexpr FieldInfo kFields[] = {
      .store = [](JobSpec& s, const json& v) { s.data.labels = v; }},
     {.path = "spec.data.sampleWeights",
      .type = kNames,
-     .doc = "Arrays or columns with a weight for each example, none of them negative: one name for "
-            "all outputs, names in the model's output order, or a mapping from output name to array "
-            "name. They count in the loss and in weighted metrics, in training, validation and "
-            "evaluation.",
+     .doc =
+         "Arrays or columns with a weight for each example, none of them negative: one name for "
+         "all outputs, names in the model's output order, or a mapping from output name to array "
+         "name. They count in the loss and in weighted metrics, in training, validation and "
+         "evaluation.",
      .default_doc = "every example weighs 1",
      .store = [](JobSpec& s, const json& v) { s.data.sample_weights = v; }},
     {.path = "spec.data.partitions",

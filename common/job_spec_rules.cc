@@ -185,9 +185,8 @@ void OptimizerIsKnown(Checked& checked) {
   if (!optimizer.ok()) checked.Report("spec.compile.optimizer", optimizer.status().message());
 }
 
-constexpr std::array<std::string_view, 3> kCallbacks{"spec.fit.earlyStopping",
-                                                     "spec.fit.reduceLROnPlateau",
-                                                     "spec.fit.modelCheckpoint"};
+constexpr std::array<std::string_view, 3> kCallbacks{
+    "spec.fit.earlyStopping", "spec.fit.reduceLROnPlateau", "spec.fit.modelCheckpoint"};
 
 // Whether the metric exists is only known when the model is built; whether there is validation at
 // all is known here.
@@ -253,15 +252,19 @@ void WeightsAreWeights(Checked& checked) {
 void OutputFitsTask(Checked& checked) {
   const std::string uri = TextOf(checked, "spec.output.uri"), task = TextOf(checked, "spec.task");
   if (task.empty() || task == "train" || !NamesModelFile(uri)) return;
-  checked.Report("spec.output.uri", "names a model's file, but spec.task: " + task +
-                                        " writes none; name a folder");
+  checked.Report("spec.output.uri",
+                 "names a model's file, but spec.task: " + task + " writes none; name a folder");
 }
 
 // In reading order; each states one promise of the manifest.
 constexpr void (*kRules[])(Checked&) = {
-    Identity,          Names,         OneModelSource, KnownFileEndings, DataFitsTask,
-    FrequencyFitsMode, TransportFits, CompileHasLoss, OptimizerIsKnown,
-    CallbacksHaveWhatTheyWatch, RateCanBeReduced, WeightsAreWeights, OutputFitsTask,
+    Identity,         Names,
+    OneModelSource,   KnownFileEndings,
+    DataFitsTask,     FrequencyFitsMode,
+    TransportFits,    CompileHasLoss,
+    OptimizerIsKnown, CallbacksHaveWhatTheyWatch,
+    RateCanBeReduced, WeightsAreWeights,
+    OutputFitsTask,
 };
 
 }  // namespace

@@ -50,13 +50,13 @@ Result<double> MetricValue(const MetricState& state);
 nlohmann::json ToJson(const MetricSums& metrics);
 Result<MetricSums> MetricSumsFromJson(const nlohmann::json& json);
 
-// What the training callbacks have decided so far. Server 0 decides at each epoch's end and tells it
-// with every lease; a worker trains by it and repeats it in its updates, from which the other
+// What the training callbacks have decided so far. Server 0 decides at each epoch's end and tells
+// it with every lease; a worker trains by it and repeats it in its updates, from which the other
 // servers learn. Epochs are counted from 1 here: the model after that many epochs.
 struct FitDecisions {
-  std::optional<double> learning_rate;  // in place of the optimizer's own
-  std::optional<std::int64_t> restore;  // the epoch whose weights the job ends with
-  std::optional<std::int64_t> best;     // the epoch whose model is kept as the best
+  std::optional<double> learning_rate;       // in place of the optimizer's own
+  std::optional<std::int64_t> restore;       // the epoch whose weights the job ends with
+  std::optional<std::int64_t> best;          // the epoch whose model is kept as the best
   std::optional<double> best_learning_rate;  // that `best` was trained with
   [[nodiscard]] bool empty() const { return *this == FitDecisions{}; }
   friend bool operator==(const FitDecisions&, const FitDecisions&) = default;

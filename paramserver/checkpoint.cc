@@ -255,7 +255,8 @@ Result<Checkpoint> CheckpointFolder::Load(std::int64_t cut, BufferPool& pool) co
   checkpoint.ledger = json::parse(metadata["ledger"], nullptr, false);
   checkpoint.callbacks =
       json::parse(metadata.contains("callbacks") ? metadata["callbacks"] : "null", nullptr, false);
-  const json kept = json::parse(metadata.contains("kept") ? metadata["kept"] : "{}", nullptr, false);
+  const json kept =
+      json::parse(metadata.contains("kept") ? metadata["kept"] : "{}", nullptr, false);
   if (checkpoint.layout.is_discarded() || checkpoint.plan.is_discarded() ||
       checkpoint.ledger.is_discarded() || checkpoint.callbacks.is_discarded() ||
       !kept.is_object()) {

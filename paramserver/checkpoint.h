@@ -4,7 +4,8 @@
 //   tensors     "parameters" F32 [range], "slot/<name>" F32 [trainable part of the range]; the same
 //               with "epoch/<epoch>/" before it for the model of an earlier epoch that is kept
 //   metadata    format, uid, cut, version, iterations, incarnation, seed, layout, plan, ledger,
-//               callbacks, kept: {epoch: iterations}, checksum: CRC-32 of the whole file with the checksum's own eight digits as zeros
+//               callbacks, kept: {epoch: iterations}, checksum: CRC-32 of the whole file with the
+//               checksum's own eight digits as zeros
 //
 // A cut is the number of trained epochs it was taken at.
 #pragma once

@@ -33,8 +33,8 @@ Result<FitCallbacks> FitCallbacks::Make(const JobSpec& spec, const ModelLayout& 
     made.early_stopping_.emplace(*fit.early_stopping, std::move(watched));
   }
   if (fit.reduce_lr) {
-    ELEPHAS_ASSIGN_OR_RETURN(Monitor watched, monitor(*fit.reduce_lr, fit.reduce_lr->min_delta,
-                                                      "reduceLROnPlateau"));
+    ELEPHAS_ASSIGN_OR_RETURN(
+        Monitor watched, monitor(*fit.reduce_lr, fit.reduce_lr->min_delta, "reduceLROnPlateau"));
     ELEPHAS_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
                              Optimizer::FromConfig(layout.optimizer));
     if (optimizer->HasSchedule()) {
@@ -45,8 +45,7 @@ Result<FitCallbacks> FitCallbacks::Make(const JobSpec& spec, const ModelLayout& 
     made.reduce_lr_.emplace(*fit.reduce_lr, std::move(watched), optimizer->LearningRate(0));
   }
   if (fit.model_checkpoint) {
-    ELEPHAS_ASSIGN_OR_RETURN(Monitor watched,
-                             monitor(*fit.model_checkpoint, 0, "modelCheckpoint"));
+    ELEPHAS_ASSIGN_OR_RETURN(Monitor watched, monitor(*fit.model_checkpoint, 0, "modelCheckpoint"));
     made.model_checkpoint_.emplace(std::move(watched));
   }
   return made;

@@ -74,94 +74,93 @@ TEST_P(FitCallbacksTable, DecidesTheSameWithARestartAfterEachEpoch) {
 
 INSTANTIATE_TEST_SUITE_P(
     Rows, FitCallbacksTable,
-    testing::Values(
-        Row{.sentence = "values that get better never stop it",
-            .values = {5, 4, 3, 2},
-            .change = [](JobSpec&) {},
-            .best = 4},
-        Row{.sentence = "without patience the first epoch that is no better stops it",
-            .values = {5, 4, 4, 3},
-            .change = [](JobSpec&) {},
-            .stopped_after = 3,
-            .best = 2},
-        Row{.sentence = "patience waits, and the best epoch is restored",
-            .values = {5, 3, 4, 4, 4, 1},
-            .change =
-                [](JobSpec& s) {
-                  s.fit.early_stopping->patience = 3;
-                  s.fit.early_stopping->restore_best_weights = true;
-                },
-            .stopped_after = 5,
-            .restore = 2,
-            .best = 2},
-        Row{.sentence = "a difference of less than minDelta is none",
-            .values = {5, 4.95, 4.91, 4.8},
-            .change =
-                [](JobSpec& s) {
-                  s.fit.early_stopping->patience = 2;
-                  s.fit.early_stopping->min_delta = 0.1;
-                },
-            .stopped_after = 3,
-            .best = 3},
-        Row{.sentence = "epochs before startFromEpoch are not looked at",
-            .values = {1, 9, 5, 6},
-            .change =
-                [](JobSpec& s) {
-                  s.fit.early_stopping->start_from_epoch = 2;
-                  s.fit.early_stopping->restore_best_weights = true;
-                },
-            .stopped_after = 4,
-            .restore = 3,
-            .best = 1},
-        Row{.sentence = "what does not beat the baseline is no reason to wait longer",
-            .values = {5, 4, 3.9, 3.95},
-            .change =
-                [](JobSpec& s) {
-                  s.fit.early_stopping->baseline = 1.0;
-                  s.fit.early_stopping->patience = 3;
-                },
-            .stopped_after = 4,
-            .best = 3},
-        Row{.sentence = "the learning rate is lowered after patience, and again",
-            .values = {1, 1, 1, 1, 1},
-            .change =
-                [](JobSpec& s) {
-                  s.fit.early_stopping.reset();
-                  s.fit.reduce_lr->patience = 2;
-                  s.fit.reduce_lr->factor = 0.5;
-                },
-            .best = 1,
-            .learning_rate = 0.125},
-        Row{.sentence = "cooldown waits before it counts again",
-            .values = {1, 1, 1, 1, 1},
-            .change =
-                [](JobSpec& s) {
-                  s.fit.early_stopping.reset();
-                  s.fit.reduce_lr->patience = 1;
-                  s.fit.reduce_lr->factor = 0.5;
-                  s.fit.reduce_lr->cooldown = 3;
-                },
-            .best = 1,
-            .learning_rate = 0.125},
-        Row{.sentence = "not below minLR",
-            .values = {1, 1, 1, 1, 1},
-            .change =
-                [](JobSpec& s) {
-                  s.fit.early_stopping.reset();
-                  s.fit.reduce_lr->patience = 1;
-                  s.fit.reduce_lr->min_lr = 0.25;
-                },
-            .best = 1,
-            .learning_rate = 0.25},
-        Row{.sentence = "NaN is never better",
-            .values = {2, kNaN, 1},
-            .change = [](JobSpec& s) { s.fit.early_stopping->patience = 2; },
-            .best = 3},
-        Row{.sentence = "nothing is better than a NaN that came first",
-            .values = {kNaN, 1, 1},
-            .change = [](JobSpec&) {},
-            .stopped_after = 2,
-            .best = 1}),
+    testing::Values(Row{.sentence = "values that get better never stop it",
+                        .values = {5, 4, 3, 2},
+                        .change = [](JobSpec&) {},
+                        .best = 4},
+                    Row{.sentence = "without patience the first epoch that is no better stops it",
+                        .values = {5, 4, 4, 3},
+                        .change = [](JobSpec&) {},
+                        .stopped_after = 3,
+                        .best = 2},
+                    Row{.sentence = "patience waits, and the best epoch is restored",
+                        .values = {5, 3, 4, 4, 4, 1},
+                        .change =
+                            [](JobSpec& s) {
+                              s.fit.early_stopping->patience = 3;
+                              s.fit.early_stopping->restore_best_weights = true;
+                            },
+                        .stopped_after = 5,
+                        .restore = 2,
+                        .best = 2},
+                    Row{.sentence = "a difference of less than minDelta is none",
+                        .values = {5, 4.95, 4.91, 4.8},
+                        .change =
+                            [](JobSpec& s) {
+                              s.fit.early_stopping->patience = 2;
+                              s.fit.early_stopping->min_delta = 0.1;
+                            },
+                        .stopped_after = 3,
+                        .best = 3},
+                    Row{.sentence = "epochs before startFromEpoch are not looked at",
+                        .values = {1, 9, 5, 6},
+                        .change =
+                            [](JobSpec& s) {
+                              s.fit.early_stopping->start_from_epoch = 2;
+                              s.fit.early_stopping->restore_best_weights = true;
+                            },
+                        .stopped_after = 4,
+                        .restore = 3,
+                        .best = 1},
+                    Row{.sentence = "what does not beat the baseline is no reason to wait longer",
+                        .values = {5, 4, 3.9, 3.95},
+                        .change =
+                            [](JobSpec& s) {
+                              s.fit.early_stopping->baseline = 1.0;
+                              s.fit.early_stopping->patience = 3;
+                            },
+                        .stopped_after = 4,
+                        .best = 3},
+                    Row{.sentence = "the learning rate is lowered after patience, and again",
+                        .values = {1, 1, 1, 1, 1},
+                        .change =
+                            [](JobSpec& s) {
+                              s.fit.early_stopping.reset();
+                              s.fit.reduce_lr->patience = 2;
+                              s.fit.reduce_lr->factor = 0.5;
+                            },
+                        .best = 1,
+                        .learning_rate = 0.125},
+                    Row{.sentence = "cooldown waits before it counts again",
+                        .values = {1, 1, 1, 1, 1},
+                        .change =
+                            [](JobSpec& s) {
+                              s.fit.early_stopping.reset();
+                              s.fit.reduce_lr->patience = 1;
+                              s.fit.reduce_lr->factor = 0.5;
+                              s.fit.reduce_lr->cooldown = 3;
+                            },
+                        .best = 1,
+                        .learning_rate = 0.125},
+                    Row{.sentence = "not below minLR",
+                        .values = {1, 1, 1, 1, 1},
+                        .change =
+                            [](JobSpec& s) {
+                              s.fit.early_stopping.reset();
+                              s.fit.reduce_lr->patience = 1;
+                              s.fit.reduce_lr->min_lr = 0.25;
+                            },
+                        .best = 1,
+                        .learning_rate = 0.25},
+                    Row{.sentence = "NaN is never better",
+                        .values = {2, kNaN, 1},
+                        .change = [](JobSpec& s) { s.fit.early_stopping->patience = 2; },
+                        .best = 3},
+                    Row{.sentence = "nothing is better than a NaN that came first",
+                        .values = {kNaN, 1, 1},
+                        .change = [](JobSpec&) {},
+                        .stopped_after = 2,
+                        .best = 1}),
     [](const auto& row) {
       std::string name;
       for (const char c : row.param.sentence) name += std::isalnum(c) != 0 ? c : '_';
@@ -179,13 +178,14 @@ TEST(FitCallbacks, AutoIsRefusedForAMetricThatDoesNotSay) {
   const auto made = FitCallbacks::Make(Watching("val_false_positives"), Layout());
   EXPECT_THAT(made.status().message(), HasSubstr("spec.fit.earlyStopping"));
   EXPECT_THAT(made.status().message(), HasSubstr("set mode to max or min"));
-  EXPECT_TRUE(FitCallbacks::Make(Watching("val_false_positives", MonitorMode::kMin), Layout()).ok());
+  EXPECT_TRUE(
+      FitCallbacks::Make(Watching("val_false_positives", MonitorMode::kMin), Layout()).ok());
 }
 
 TEST(FitCallbacks, AScheduleCannotBeReduced) {
-  const json schedule{{"class_name", "ExponentialDecay"},
-                      {"config",
-                       {{"initial_learning_rate", 0.1}, {"decay_steps", 10}, {"decay_rate", 0.5}}}};
+  const json schedule{
+      {"class_name", "ExponentialDecay"},
+      {"config", {{"initial_learning_rate", 0.1}, {"decay_steps", 10}, {"decay_rate", 0.5}}}};
   const auto made = FitCallbacks::Make(Watching("loss"), Layout(schedule));
   EXPECT_THAT(made.status().message(), HasSubstr("reduceLROnPlateau"));
 }
@@ -210,10 +210,10 @@ TEST(FitCallbacks, TheLearningRateOfAnEpochIsTheOneItHad) {
 
 TEST(FitCallbacks, AStateThatIsNoneIsRefused) {
   FitCallbacks callbacks = FitCallbacks::Make(Watching("loss"), Layout()).value();
-  for (const char* text : {R"([])", R"({"earlyStopping": {}})", R"({"stoppedAfter": 0})",
-                           R"({"learningRates": 3})", R"({"more": 1})",
-                           R"({"modelCheckpoint": {"best": "x", "bestLearningRate": null}})",
-                           R"({"reduceLROnPlateau": {"wait": -1, "cooldown": 0, "best": 1,
+  for (const char* text :
+       {R"([])", R"({"earlyStopping": {}})", R"({"stoppedAfter": 0})", R"({"learningRates": 3})",
+        R"({"more": 1})", R"({"modelCheckpoint": {"best": "x", "bestLearningRate": null}})",
+        R"({"reduceLROnPlateau": {"wait": -1, "cooldown": 0, "best": 1,
                                "learningRate": 1}})"}) {
     EXPECT_FALSE(callbacks.SetState(json::parse(text)).ok()) << text;
   }

@@ -105,8 +105,7 @@ TEST_F(JobServiceCallbacksTest, ARestartDecidesTheSame) {
     EXPECT_EQ(reply.lease->decisions.best_learning_rate, std::nullopt);
     EXPECT_EQ(reply.lease->decisions.learning_rate, 0.5);
     EXPECT_THAT(ModelAfter(2), ElementsAre(-4, -4, -4));
-    EXPECT_EQ(service_->HistoryJson()["learning_rate"],
-              (nlohmann::json{1.0, 1.0, 1.0, 1.0, 0.5}));
+    EXPECT_EQ(service_->HistoryJson()["learning_rate"], (nlohmann::json{1.0, 1.0, 1.0, 1.0, 0.5}));
   }
 }
 

@@ -63,8 +63,7 @@ class JobServiceImpl final : public JobService {
                                    const std::vector<std::string>& outputs) override;
   Result<Snapshot> Pull(Incarnation incarnation, Version minimum, bool with_slots,
                         std::chrono::milliseconds wait) override;
-  Result<Snapshot> PullEpoch(Incarnation incarnation, std::int64_t epoch,
-                             bool with_slots) override;
+  Result<Snapshot> PullEpoch(Incarnation incarnation, std::int64_t epoch, bool with_slots) override;
   [[nodiscard]] Result<UpdateOutcome> AdmitUpdate(const UpdateHeader& header) const override;
   Result<UpdateReply> ApplyUpdate(const UpdateHeader& header, std::shared_ptr<FloatBuffer> delta,
                                   std::vector<std::shared_ptr<FloatBuffer>> slots) override;

@@ -28,10 +28,10 @@ Status CheckSizes(const Checkpoint& checkpoint, const ParameterStore& store, std
     }
   }
   for (const auto& [epoch, model] : checkpoint.kept) {
-    const bool slots_fit =
-        (model.slots.empty() || model.slots.size() == slots) &&
-        std::ranges::all_of(model.slots,
-                            [&](const SharedFloats& s) { return size(s) == store.trainable(); });
+    const bool slots_fit = (model.slots.empty() || model.slots.size() == slots) &&
+                           std::ranges::all_of(model.slots, [&](const SharedFloats& s) {
+                             return size(s) == store.trainable();
+                           });
     if (size(model.parameters) != store.range().size() || !slots_fit) {
       return Invalid("the checkpoint's model of epoch " + std::to_string(epoch) +
                      " has the wrong size");

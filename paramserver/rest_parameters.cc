@@ -154,7 +154,11 @@ std::span<const Route> ParameterRoutes() {
   static const std::array kRoutes{
       Route{"GET", "/v1/layout", GetLayout},
       Route{"PUT", "/v1/layout", PutLayout, Body::kJson, {}, kMaxLayout},
-      Route{"GET", "/v1/parameters", GetParameters, Body::kNone, {"minVersion", "wait", "slots", "epoch"}},
+      Route{"GET",
+            "/v1/parameters",
+            GetParameters,
+            Body::kNone,
+            {"minVersion", "wait", "slots", "epoch"}},
       Route{"PUT", "/v1/parameters", PutParameters, Body::kTensors},
       Route{"GET", "/v1/model.safetensors", GetModel},
   };

@@ -216,8 +216,8 @@ Batch Batches::At(std::int64_t index) const {
       batch.labels.push_back(all.narrow(0, range.first, range.size()));
     }
     for (const at::Tensor& all : gathered_.sample_weights) {
-      batch.sample_weights.push_back(
-          all.defined() ? all.narrow(0, range.first, range.size()) : all);
+      batch.sample_weights.push_back(all.defined() ? all.narrow(0, range.first, range.size())
+                                                   : all);
     }
     return batch;
   }

@@ -186,9 +186,9 @@ class RestExchange final : public Exchange {
 
   Result<Pulled> PullEpoch(std::int64_t epoch, std::span<float> parameters,
                            std::span<float> slots) override {
-    return PullFrom("/v1/parameters?epoch=" + std::to_string(epoch) +
-                        (slots.empty() ? "" : "&slots=true"),
-                    parameters, slots);
+    return PullFrom(
+        "/v1/parameters?epoch=" + std::to_string(epoch) + (slots.empty() ? "" : "&slots=true"),
+        parameters, slots);
   }
 
   Result<Pushed> Push(const UpdateHeader& header, std::span<const float> delta,

@@ -158,7 +158,8 @@ class Session {
   };
 
   Result<std::string> Output(const std::string& name) const {
-    ELEPHAS_ASSIGN_OR_RETURN(const std::string folder, ResolveUri(PlacesOf(job_.spec).folder_uri, job_.base));
+    ELEPHAS_ASSIGN_OR_RETURN(const std::string folder,
+                             ResolveUri(PlacesOf(job_.spec).folder_uri, job_.base));
     return (fs::path(folder) / name).string();
   }
 

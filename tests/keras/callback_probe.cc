@@ -30,7 +30,8 @@ JobSpec SpecOf(const json& fit) {
 
 json Decide(const json& input) {
   ModelLayout layout;
-  layout.optimizer = {{"class_name", "SGD"}, {"config", {{"learning_rate", input["learningRate"]}}}};
+  layout.optimizer = {{"class_name", "SGD"},
+                      {"config", {{"learning_rate", input["learningRate"]}}}};
   layout.larger_is_better = input["directions"].get<std::map<std::string, bool>>();
   Result<FitCallbacks> made = FitCallbacks::Make(SpecOf(input["fit"]), layout);
   if (!made.ok()) return {{"error", made.status().message()}};
@@ -39,7 +40,8 @@ json Decide(const json& input) {
   for (const json& given : input["logs"]) {
     EpochLogs logs;
     for (const auto& [name, value] : given.items()) {
-      logs[name] = value.is_string() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+      logs[name] =
+          value.is_string() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
     }
     callbacks.OnEpochEnd(epoch++, logs);
     if (callbacks.stopped_after()) break;

@@ -308,8 +308,9 @@ Result<Dataset> Read(const std::string& name, std::string_view text, const JobSp
   CsvCursor cursor(text);
   if (cursor.AtEnd()) return Invalid(name + ": is empty");
   ELEPHAS_ASSIGN_OR_RETURN(const std::vector<std::string> header, ReadHeader(name, cursor));
-  ELEPHAS_ASSIGN_OR_RETURN(std::vector<Output> outputs,
-                           Planner(name, header).Plan(features, labels, weights, hints.need_labels));
+  ELEPHAS_ASSIGN_OR_RETURN(
+      std::vector<Output> outputs,
+      Planner(name, header).Plan(features, labels, weights, hints.need_labels));
   Dataset dataset;
   dataset.text = true;
   ELEPHAS_RETURN_IF_ERROR(RecordReader(name, header, outputs).ReadAll(cursor, dataset.lines));
