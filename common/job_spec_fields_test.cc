@@ -49,6 +49,9 @@ TEST(ManifestFieldTable, DefaultsAreJsonOfTheFieldsType) {
       case FieldType::kBoolean:
         EXPECT_TRUE(value.is_boolean()) << field.path;
         break;
+      case FieldType::kText:
+        EXPECT_TRUE(value.is_string()) << field.path;
+        break;
       default:
         ADD_FAILURE() << field.path << " has a default but no simple type";
     }
@@ -79,6 +82,15 @@ TEST(ManifestFieldTable, WhatTheSpecDefaultsToIsWhatTheTableSays) {
   EXPECT_EQ(spec.run_policy.suspend, untouched.run_policy.suspend);
   EXPECT_EQ(spec.run_policy.backoff_limit, untouched.run_policy.backoff_limit);
   EXPECT_EQ(spec.run_policy.clean_pod_policy, untouched.run_policy.clean_pod_policy);
+  EXPECT_EQ(spec.fit.early_stopping->monitor, EarlyStoppingSpec().monitor);
+  EXPECT_EQ(spec.fit.early_stopping->patience, EarlyStoppingSpec().patience);
+  EXPECT_EQ(spec.fit.early_stopping->mode, EarlyStoppingSpec().mode);
+  EXPECT_EQ(spec.fit.early_stopping->baseline, EarlyStoppingSpec().baseline);
+  EXPECT_EQ(spec.fit.reduce_lr->factor, ReduceLrSpec().factor);
+  EXPECT_EQ(spec.fit.reduce_lr->patience, ReduceLrSpec().patience);
+  EXPECT_EQ(spec.fit.reduce_lr->min_delta, ReduceLrSpec().min_delta);
+  EXPECT_EQ(spec.fit.reduce_lr->min_lr, ReduceLrSpec().min_lr);
+  EXPECT_EQ(spec.fit.model_checkpoint->monitor, ModelCheckpointSpec().monitor);
   JobSpec with_checkpoint;
   for (const char* path : {"spec.checkpoint.every.epochs", "spec.checkpoint.keep"}) {
     FindField(path)->store(with_checkpoint, nlohmann::json::parse(FindField(path)->default_json));

@@ -181,6 +181,36 @@ const BadManifest kRequiredCases[] = {
 };
 
 const BadManifest kRuleCases[] = {
+    {"ACallbackThatWatchesValidationWithoutAny",
+     {{8, "  fit: {earlyStopping: {}}"}},
+     {"job.yaml:8: spec.fit.earlyStopping.monitor: 'val_loss' needs validation: set "
+      "spec.fit.validationSplit, or monitor a value of the training rows such as 'loss'"}},
+    {"ACallbackWithoutAnEpochsEnd",
+     {{8, "  mode: synchronous\n  frequency: fit\n  fit: {modelCheckpoint: {monitor: loss}}"}},
+     {"job.yaml:10: spec.fit.modelCheckpoint: looks at the model after each epoch; with "
+      "spec.frequency: fit there is one only after the last"}},
+    {"AScheduleThatIsToBeReduced",
+     {{8,
+       "  fit: {reduceLROnPlateau: {monitor: loss}}\n"
+       "  compile: {loss: mse, optimizer: {class_name: SGD, config: {learning_rate: {class_name: "
+       "ExponentialDecay, config: {initial_learning_rate: 0.1, decay_steps: 9, decay_rate: "
+       "0.9}}}}}"}},
+     {"job.yaml:8: spec.fit.reduceLROnPlateau: needs a learning rate that is a number; "
+      "spec.compile.optimizer has a schedule"}},
+    {"AClassThatIsNoIndex",
+     {{8, "  fit: {classWeight: {cat: 1}}"}},
+     {"job.yaml:8: spec.fit.classWeight: 'cat' is not a class index (0, 1, …)"}},
+    {"ANegativeClassWeight",
+     {{8, "  fit: {classWeight: {0: -1}}"}},
+     {"job.yaml:8: spec.fit.classWeight.0: must be a number that is not negative"}},
+    {"WeightsOfClassesAndOfSamples",
+     {{6, "  data: {uri: digits.npz, sampleWeights: w}"}, {8, "  fit: {classWeight: {0: 1}}"}},
+     {"job.yaml:8: spec.fit.classWeight: cannot be used together with spec.data.sampleWeights, as "
+      "in Keras"}},
+    {"AModelFileAsOutputOfATaskThatWritesNone",
+     {{7, "  output: {uri: out.h5}"}, {8, "  task: evaluate"}},
+     {"job.yaml:7: spec.output.uri: names a model's file, but spec.task: evaluate writes none; "
+      "name a folder"}},
     {"AnotherApiVersion",
      {{1, "apiVersion: elephas.dev/v1"}},
      {"job.yaml:1: apiVersion: must be elephas.dev/v1alpha1, not 'elephas.dev/v1'"}},
