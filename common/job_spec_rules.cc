@@ -195,6 +195,11 @@ void CallbacksHaveWhatTheyWatch(Checked& checked) {
   const bool validates = split.is_number() && split.get<double>() > 0;
   for (const std::string_view callback : kCallbacks) {
     if (!Given(checked, callback) || checked.IsWrong(callback)) continue;
+    if (TextOf(checked, "spec.transport") == "nccl") {
+      checked.Report(callback,
+                     "is not supported with spec.transport: nccl; auto takes rest for it");
+      continue;
+    }
     if (TextOf(checked, "spec.frequency") == "fit") {
       checked.Report(callback,
                      "looks at the model after each epoch; with spec.frequency: fit there is one "

@@ -30,6 +30,8 @@ Group::Options GroupOptions(const JobSpec& spec, const JobServiceOptions& option
     group.why_not = "spec.transport is rest";
   } else if (spec.workers.device == Device::kCpu) {
     group.why_not = "spec.workers.device is cpu";
+  } else if (spec.fit.has_callbacks()) {
+    group.why_not = "the training callbacks of spec.fit decide by rest";
   } else if (spec.parameter_servers.replicas > 1) {
     group.why_not = "a group commits to one parameter server, there are " +
                     std::to_string(spec.parameter_servers.replicas);

@@ -26,6 +26,14 @@ class MeteredExchange final : public Exchange {
     return pulled;
   }
 
+  Result<Pulled> PullEpoch(std::int64_t epoch, std::span<float> parameters,
+                           std::span<float> slots) override {
+    const auto timer = meter_.Time(activity_);
+    auto pulled = exchange_->PullEpoch(epoch, parameters, slots);
+    Count(pulled.status(), parameters.size_bytes() + slots.size_bytes(), 0);
+    return pulled;
+  }
+
   Result<Pushed> Push(const UpdateHeader& header, std::span<const float> delta,
                       std::span<const float> slots, std::span<float> fresh) override {
     const auto timer = meter_.Time(activity_);
