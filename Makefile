@@ -29,6 +29,10 @@ setup-tools:
 setup-cluster:
 	@scripts/setup.sh --cluster
 
+.PHONY: setup-bench
+setup-bench:
+	@scripts/setup.sh --bench
+
 .PHONY: build
 build: setup ## Build the programs, optimised and with debug information, into build/bin/
 	@scripts/build.sh release elephas_programs
@@ -77,7 +81,7 @@ format: setup-tools ## Reformat the C++ sources
 	@scripts/format.sh
 
 .PHONY: bench
-bench: setup ## Measure the data plane and training
+bench: setup-bench ## Measure the data plane, and training beside LibTorch alone and TensorFlow's Keras
 	@scripts/build.sh release elephas_programs elephas_bench
 	@bench/run.sh
 

@@ -8,6 +8,7 @@
 #
 #   scripts/setup.sh            what `make build` needs, and the tests that need no cluster
 #   scripts/setup.sh --tools    also what `make check` and `make fuzz` need (clang and friends)
+#   scripts/setup.sh --bench    also what `make bench` needs: iperf3, and TensorFlow in an environment of its own
 #   scripts/setup.sh --cluster  also what images, clusters and end-to-end tests need: containerd and others from
 #                               Debian; Kubernetes, etcd, CoreDNS and Helm, compiled in deps/cluster (once)
 #   scripts/setup.sh --programs [--without-worker]    only what compiling the programs takes, for images
@@ -126,31 +127,34 @@ make_bare_venv() {  # pip alone, which fetches LibTorch
   [[ -x "$venv/bin/python" ]] || "$(base_python)" -m venv "$venv"
 }
 
-make_venv() {
-  local key
-  key="$(sha256sum <<<"$PYTHON_PACKAGES")"
-  if [[ -x "$venv/bin/python" && "$(cat "$venv/elephas.stamp" 2>/dev/null)" == "$key" ]]; then
+make_venv() {  # make_venv FOLDER PACKAGES PURPOSE
+  local folder="$1" wanted="$2" purpose="$3" key
+  key="$(sha256sum <<<"$wanted")"
+  if [[ -x "$folder/bin/python" && "$(cat "$folder/elephas.stamp" 2>/dev/null)" == "$key" ]]; then
     return
   fi
   # shellcheck disable=SC2086  # split into words on purpose
-  if [[ -x "$venv/bin/python" ]] && venv_pip install $PYTHON_PACKAGES; then
-    say "updated the Python environment in $venv"
+  if [[ -x "$folder/bin/python" ]] && pip_in "$folder" install $wanted; then
+    say "updated the Python environment in $folder"
   else
-    say "making the Python environment of the tests in $venv"
-    rm -rf "$venv"
-    "$(base_python)" -m venv "$venv"
+    say "making the Python environment of $purpose in $folder"
+    rm -rf "$folder"
+    "$(base_python)" -m venv "$folder"
     # shellcheck disable=SC2086
-    venv_pip install $PYTHON_PACKAGES || die "pip could not install the packages of the tests"
+    pip_in "$folder" install $wanted || die "pip could not install the packages of $purpose"
   fi
-  "$venv/bin/python" -m pip check --disable-pip-version-check >"$deps/pip-check.log" 2>&1 || {
+  "$folder/bin/python" -m pip check --disable-pip-version-check >"$deps/pip-check.log" 2>&1 || {
     cat "$deps/pip-check.log" >&2
-    die "the Python packages in deps/versions.env do not fit together"
+    die "the Python packages of $purpose in deps/versions.env do not fit together"
   }
-  echo "$key" >"$venv/elephas.stamp"
+  echo "$key" >"$folder/elephas.stamp"
 }
 
-venv_pip() {
-  "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" --quiet --no-cache-dir >&2 </dev/null
+make_test_venv() { make_venv "$venv" "$PYTHON_PACKAGES" "the tests"; }
+make_bench_venv() { make_venv "$deps/tensorflow-venv" "$TENSORFLOW_PACKAGES" "the benchmarks"; }
+
+pip_in() {
+  "$1/bin/python" -m pip --disable-pip-version-check --no-input "${@:2}" --quiet --no-cache-dir >&2 </dev/null
 }
 
 # --- LibTorch -----------------------------------------------------------------------------------------
@@ -187,7 +191,7 @@ make_libtorch() {
   while read -r name version checksum parts; do
     # pip itself compares the checksum.
     echo "$name==$version --hash=sha256:$checksum" >"$aside/wheels/$name.txt"
-    venv_pip download --no-deps --only-binary=:all: --python-version "$TORCH_WHEEL_PYTHON" \
+    pip_in "$venv" download --no-deps --only-binary=:all: --python-version "$TORCH_WHEEL_PYTHON" \
       --require-hashes -r "$aside/wheels/$name.txt" -d "$aside/wheels/$name" ||
       die "pip could not fetch $name $version with the checksum in deps/versions.env"
     wheel=("$aside/wheels/$name"/*.whl)
@@ -319,9 +323,13 @@ the module proxy gave none"
 
 main() {
   local wanted=("${packages[@]}")
-  local python=make_venv torch=make_libtorch cluster_programs=: prometheus_programs=:
+  local python=make_test_venv torch=make_libtorch cluster_programs=: prometheus_programs=: bench=:
   while (($#)); do
     case "$1" in
+      --bench)
+        bench=make_bench_venv
+        wanted+=("${bench_packages[@]}")
+        ;;
       --tools) wanted+=("${tool_packages[@]}") ;;
       --cluster)
         # A cluster runs as root only, so nobody else needs anything for it.
@@ -334,13 +342,13 @@ main() {
         ;;
       --programs) python=make_bare_venv ;;
       --without-worker) python=: torch=: ;;
-      *) die "usage: scripts/setup.sh [--tools] [--cluster] [--programs [--without-worker]]" ;;
+      *) die "usage: scripts/setup.sh [--tools] [--bench] [--cluster] [--programs [--without-worker]]" ;;
     esac
     shift
   done
-  if [[ "$python" == make_venv ]]; then
+  if [[ "$python" == make_test_venv ]]; then
     prometheus_programs=make_prometheus
-    wanted+=("${browser_packages[@]}" "${bench_packages[@]}")
+    wanted+=("${browser_packages[@]}")
   fi
   [[ "$(uname -sm)" == "Linux x86_64" ]] || die "the pinned LibTorch is for Linux on x86_64 only"
   mkdir -p "$deps"
@@ -351,6 +359,7 @@ main() {
   "$prometheus_programs"
   "$torch"
   "$cluster_programs"
+  "$bench"
 }
 
 main "$@"
