@@ -4,6 +4,9 @@
 #include <array>
 #include <utility>
 
+#include "worker/keras/dropout_mask.h"
+#include "worker/keras/lstm_sequence.h"
+
 namespace elephas::keras {
 
 namespace {
@@ -14,11 +17,6 @@ constexpr std::int64_t kMaxUnits = std::int64_t{1} << 28;
 
 double ReadRate(ConfigReader& c, const char* name) {
   return std::clamp(c.Number(name, 0.0), 0.0, 1.0);
-}
-
-Tensor KeepMask(const Tensor& like, double rate) {
-  if (rate >= 1.0) return at::zeros_like(like);
-  return at::empty_like(like).bernoulli_(1.0 - rate).div_(1.0 - rate);
 }
 
 }  // namespace
@@ -60,15 +58,21 @@ void RecurrentCell::BeginSequence(const Tensor& inputs, bool training) {
   recurrent_masks_.clear();
   if (!training) return;
   const std::int64_t count = MasksPerGate() ? gates_ : 1;
-  const Tensor row = inputs.select(1, 0);
-  const Tensor state = at::empty({inputs.size(0), units_}, inputs.options());
+  const Shape row{inputs.size(0), inputs.size(2)};
+  const Shape state{inputs.size(0), units_};
   for (std::int64_t i = 0; i < count; ++i) {
-    if (dropout_ > 0.0) input_masks_.push_back(KeepMask(row, dropout_));
-    if (recurrent_dropout_ > 0.0) recurrent_masks_.push_back(KeepMask(state, recurrent_dropout_));
+    if (dropout_ > 0.0) input_masks_.push_back(DropoutMask(row, inputs.options(), dropout_));
+    if (recurrent_dropout_ > 0.0) {
+      recurrent_masks_.push_back(DropoutMask(state, inputs.options(), recurrent_dropout_));
+    }
   }
 }
 
 Tensor RecurrentCell::InputBias() const { return bias_ == nullptr ? Tensor() : bias_->tensor; }
+
+Tensor RecurrentCell::Dropped(const Tensor& inputs) const {
+  return input_masks_.empty() ? inputs : inputs * input_masks_[0].unsqueeze(1);
+}
 
 Tensor RecurrentCell::Project(const Tensor& inputs) const {
   Tensor projected;
@@ -80,8 +84,7 @@ Tensor RecurrentCell::Project(const Tensor& inputs) const {
     }
     projected = at::cat(parts, -1);
   } else {
-    const Tensor masked = input_masks_.empty() ? inputs : inputs * input_masks_[0].unsqueeze(1);
-    projected = at::matmul(masked, kernel_->tensor);
+    projected = at::matmul(Dropped(inputs), kernel_->tensor);
   }
   const Tensor bias = InputBias();
   return bias.defined() ? projected + bias : projected;
@@ -133,20 +136,21 @@ class LstmCell final : public RecurrentCell {
     return {gate_(z[3]) * activation_(carry), carry};
   }
 
-  bool RunFused(const Tensor& inputs, const std::vector<Tensor>& states, bool training,
-                Tensor& outputs, std::vector<Tensor>& final_states) const override {
-    const bool drops = training && random();
-    if (drops || activation_.name != "tanh" || gate_.name != "sigmoid") return false;
-    std::vector<Tensor> parameters{kernel_->tensor.t(), recurrent_->tensor.t()};
-    if (bias_ != nullptr) {
-      parameters.push_back(bias_->tensor);
-      parameters.push_back(at::zeros_like(bias_->tensor));
+  bool RunFused(const Tensor& inputs, const Tensor& mask, const std::vector<Tensor>& states,
+                bool training, Tensor& outputs, std::vector<Tensor>& final_states) override {
+    if (activation_.name != "tanh" || gate_.name != "sigmoid") return false;
+    // oneDNN's is a little faster where it will do.
+    if (!mask.defined() && !(training && random())) {
+      RunUnmasked(inputs, states, training, outputs, final_states);
+      return true;
     }
-    auto [sequence, h, c] =
-        at::lstm(inputs, {states[0].unsqueeze(0), states[1].unsqueeze(0)}, parameters,
-                 bias_ != nullptr, 1, 0.0, training, false, /*batch_first=*/true);
-    outputs = sequence;
-    final_states = {h.squeeze(0), c.squeeze(0)};
+    if ((training && recurrent_dropout_ > 0.0) || !inputs.is_cpu()) return false;
+    BeginSequence(inputs, training);
+    LstmSequence sequence =
+        RunLstm(Dropped(inputs), kernel_->tensor, recurrent_->tensor,
+                bias_ == nullptr ? Tensor() : bias_->tensor, states[0], states[1], mask);
+    outputs = std::move(sequence.states);
+    final_states = {std::move(sequence.final_state), std::move(sequence.final_carry)};
     return true;
   }
 
@@ -161,6 +165,20 @@ class LstmCell final : public RecurrentCell {
   }
 
  private:
+  void RunUnmasked(const Tensor& inputs, const std::vector<Tensor>& states, bool training,
+                   Tensor& outputs, std::vector<Tensor>& final_states) const {
+    std::vector<Tensor> parameters{kernel_->tensor.t(), recurrent_->tensor.t()};
+    if (bias_ != nullptr) {
+      parameters.push_back(bias_->tensor);
+      parameters.push_back(at::zeros_like(bias_->tensor));
+    }
+    auto [sequence, h, c] =
+        at::lstm(inputs, {states[0].unsqueeze(0), states[1].unsqueeze(0)}, parameters,
+                 bias_ != nullptr, 1, 0.0, training, false, /*batch_first=*/true);
+    outputs = sequence;
+    final_states = {h.squeeze(0), c.squeeze(0)};
+  }
+
   Activation gate_;
   bool unit_forget_bias_;
 };
@@ -194,10 +212,11 @@ class GruCell final : public RecurrentCell {
     return {update * h + (1.0 - update) * candidate};
   }
 
-  bool RunFused(const Tensor& inputs, const std::vector<Tensor>& states, bool training,
-                Tensor& outputs, std::vector<Tensor>& final_states) const override {
+  bool RunFused(const Tensor& inputs, const Tensor& mask, const std::vector<Tensor>& states,
+                bool training, Tensor& outputs, std::vector<Tensor>& final_states) override {
     const bool drops = training && random();
-    if (drops || !reset_after_ || activation_.name != "tanh" || gate_.name != "sigmoid") {
+    if (mask.defined() || drops || !reset_after_ || activation_.name != "tanh" ||
+        gate_.name != "sigmoid") {
       return false;
     }
     std::vector<Tensor> parameters{Reordered(kernel_->tensor).t(),

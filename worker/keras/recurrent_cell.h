@@ -39,11 +39,12 @@ class RecurrentCell {
   // The new states from one step's projection [N, gates * units].
   [[nodiscard]] virtual std::vector<at::Tensor> Step(
       const at::Tensor& projected, const std::vector<at::Tensor>& states) const = 0;
-  // The whole sequence at once by LibTorch's own kernels: [N, T, units] and the final states. False
-  // when this cell's options rule them out.
-  virtual bool RunFused(const at::Tensor& /*inputs*/, const std::vector<at::Tensor>& /*states*/,
-                        bool /*training*/, at::Tensor& /*outputs*/,
-                        std::vector<at::Tensor>& /*final_states*/) const {
+  // The whole sequence at once: the first state after each step, [N, T, units], and the final
+  // states. `mask` is bool [N, T] or undefined; a masked step keeps the states. False when this
+  // cell's options, or the mask, rule it out.
+  virtual bool RunFused(const at::Tensor& /*inputs*/, const at::Tensor& /*mask*/,
+                        const std::vector<at::Tensor>& /*states*/, bool /*training*/,
+                        at::Tensor& /*outputs*/, std::vector<at::Tensor>& /*final_states*/) {
     return false;
   }
 
@@ -54,6 +55,8 @@ class RecurrentCell {
   virtual Initializer BiasInitializer(Initializer given) const { return given; }
   // What Project adds; undefined without a bias.
   [[nodiscard]] virtual at::Tensor InputBias() const;
+  // The inputs with what BeginSequence drops of them; the same for all gates.
+  [[nodiscard]] at::Tensor Dropped(const at::Tensor& inputs) const;
   // h times the recurrent kernel's columns of gates [first, last), dropout included.
   [[nodiscard]] at::Tensor Recurrent(const at::Tensor& h, std::int64_t first,
                                      std::int64_t last) const;

@@ -32,16 +32,32 @@ Shape WithHeight(const Shape& per_axis, std::int64_t height) {
   return per_axis.size() == 1 ? Shape{height, per_axis[0]} : per_axis;
 }
 
+// The kernel in the memory format of the data. As a view of Keras' layout it would do as well, but
+// with one input channel LibTorch cannot tell which format that is, and its backward takes five
+// times as long; copying a kernel costs next to nothing.
+Tensor Packed(const Tensor& kernel, const Window& window) {
+  if (window.rank() > 2) return kernel;
+  return AddHeight(kernel, window.rank())
+      .contiguous(window.channels_last ? at::MemoryFormat::ChannelsLast
+                                       : at::MemoryFormat::Contiguous);
+}
+
+// relu overwrites the convolution's output, which nobody else holds: it moves half the memory.
+Tensor Activated(Tensor y, const Activation& activation, const Window& window) {
+  if (activation.name == "relu") return FromChannelsFirst(at::relu_(y), window.channels_last);
+  return activation(FromChannelsFirst(y, window.channels_last));
+}
+
 // [N, C, spatial…] x [out, in / groups, spatial…]; one place calls LibTorch's convolution.
 Tensor Convolve(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Window& window,
                 const Shape& strides, std::int64_t groups) {
   Shape padding;
   const Tensor padded = PadForWindow(x, window, 0.0, padding);
   const std::size_t rank = window.rank();
-  const Tensor y = at::convolution(AddHeight(padded, rank), AddHeight(kernel, rank), bias,
-                                   WithHeight(strides, 1), WithHeight(padding, 0),
-                                   WithHeight(window.dilation, 1), /*transposed=*/false,
-                                   /*output_padding=*/WithHeight(Shape(rank, 0), 0), groups);
+  const Tensor y =
+      at::convolution(AddHeight(padded, rank), Packed(kernel, window), bias, WithHeight(strides, 1),
+                      WithHeight(padding, 0), WithHeight(window.dilation, 1), /*transposed=*/false,
+                      /*output_padding=*/WithHeight(Shape(rank, 0), 0), groups);
   return DropHeight(y, rank);
 }
 
@@ -101,7 +117,7 @@ class Convolution final : public UnaryLayer {
     const Tensor y =
         Convolve(ToChannelsFirst(x, window_.channels_last), ConvolutionKernel(kernel_->tensor),
                  bias_ == nullptr ? Tensor() : bias_->tensor, window_, window_.strides, groups_);
-    return activation_(FromChannelsFirst(y, window_.channels_last));
+    return Activated(y, activation_, window_);
   }
 
  private:
@@ -153,7 +169,7 @@ class DepthwiseConvolution final : public UnaryLayer {
   Tensor Compute(const Tensor& x, Step&) override {
     const Tensor y = DepthwiseConvolve(ToChannelsFirst(x, window_.channels_last), kernel_->tensor,
                                        bias_ == nullptr ? Tensor() : bias_->tensor, window_);
-    return activation_(FromChannelsFirst(y, window_.channels_last));
+    return Activated(y, activation_, window_);
   }
 
  private:
@@ -212,7 +228,7 @@ class SeparableConvolution final : public UnaryLayer {
     const Tensor y =
         Convolve(deep, ConvolutionKernel(pointwise_->tensor),
                  bias_ == nullptr ? Tensor() : bias_->tensor, point_, point_.strides, 1);
-    return activation_(FromChannelsFirst(y, window_.channels_last));
+    return Activated(y, activation_, window_);
   }
 
  private:

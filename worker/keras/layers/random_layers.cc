@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 
+#include "worker/keras/dropout_mask.h"
 #include "worker/keras/layer_table.h"
 #include "worker/keras/layout.h"
 #include "worker/keras/window.h"
@@ -17,12 +18,6 @@ double ReadRate(ConfigReader& c) {
   if (!(rate >= 0.0 && rate <= 1.0)) c.Fail("'rate' must be between 0 and 1");
   c.Ignore({"seed"});
   return rate;
-}
-
-// 1 / (1 - rate) with probability 1 - rate, else 0; broadcast over x along axes of extent 1.
-Tensor DropoutMask(const Tensor& x, const Shape& sizes, double rate) {
-  if (rate >= 1.0) return at::zeros(sizes, x.options());
-  return at::empty(sizes, x.options()).bernoulli_(1.0 - rate).div_(1.0 - rate);
 }
 
 class Dropout final : public MaskPassingLayer {
@@ -57,7 +52,7 @@ class Dropout final : public MaskPassingLayer {
     for (std::size_t i = 0; i < noise_shape_.size(); ++i) {
       if (noise_shape_[i] != kUnknown) sizes[i] = noise_shape_[i];
     }
-    return x * DropoutMask(x, sizes, rate_);
+    return x * DropoutMask(sizes, x.options(), rate_);
   }
 
  private:
@@ -87,7 +82,7 @@ class SpatialDropout final : public MaskPassingLayer {
     for (std::int64_t i = 0; i < rank; ++i) {
       sizes[SpatialAxis(channels_last_) + static_cast<std::size_t>(i)] = 1;
     }
-    return x * DropoutMask(x, sizes, rate_);
+    return x * DropoutMask(sizes, x.options(), rate_);
   }
 
  private:

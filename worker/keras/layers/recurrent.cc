@@ -71,15 +71,22 @@ class Recurrent : public Layer {
       states.assign(cell_->state_count(),
                     at::zeros({sequence.size(0), cell_->units()}, sequence.options()));
     }
+    const Tensor& mask = inputs[0].mask;
+    Tensor keeps;  // the mask in the sequence's order
+    if (mask.defined()) keeps = (go_backwards_ ? mask.flip(1) : mask).to(at::kBool);
     Tensor outputs;
     std::vector<Tensor> final_states;
-    const Tensor& mask = inputs[0].mask;
-    if (mask.defined() ||
-        !cell_->RunFused(sequence, states, step.training, outputs, final_states)) {
-      RunSteps(sequence, mask, std::move(states), step.training, outputs, final_states);
+    if (!cell_->RunFused(sequence, keeps, states, step.training, outputs, final_states)) {
+      RunSteps(sequence, keeps, std::move(states), step.training, outputs, final_states);
     }
+    const bool zeroes = keeps.defined() && zero_output_for_mask_;
+    if (zeroes) outputs = outputs * keeps.unsqueeze(-1);
     Values values(1);
-    values[0].tensor = return_sequences_ ? outputs : outputs.select(1, outputs.size(1) - 1);
+    if (return_sequences_) {
+      values[0].tensor = outputs;
+    } else {
+      values[0].tensor = zeroes ? outputs.select(1, outputs.size(1) - 1) : final_states[0];
+    }
     if (return_sequences_) values[0].mask = mask;
     if (return_state_) {
       for (Tensor& state : final_states) values.push_back({std::move(state), {}});
@@ -95,29 +102,23 @@ class Recurrent : public Layer {
   void set_cell_name(std::string name) { cell_name_ = std::move(name); }
 
  private:
-  // Step by step. A masked step keeps the state, and gives the previous output again (or zeros).
+  // Step by step; as RecurrentCell::RunFused.
   void RunSteps(const Tensor& sequence, const Tensor& mask, std::vector<Tensor> states,
                 bool training, Tensor& outputs, std::vector<Tensor>& final_states) const {
     cell_->BeginSequence(sequence, training);
     const std::vector<Tensor> projected = cell_->Project(sequence).unbind(1);
     std::vector<Tensor> keeps;
-    if (mask.defined()) {
-      const Tensor ordered = go_backwards_ ? mask.flip(1) : mask;
-      keeps = ordered.to(at::kBool).unsqueeze(-1).unbind(1);
-    }
+    if (mask.defined()) keeps = mask.unsqueeze(-1).unbind(1);
     std::vector<Tensor> steps;
     steps.reserve(projected.size());
     for (std::size_t t = 0; t < projected.size(); ++t) {
       std::vector<Tensor> next = cell_->Step(projected[t], states);
-      Tensor output = next[0];
       if (!keeps.empty()) {
-        output =
-            at::where(keeps[t], output, zero_output_for_mask_ ? at::zeros_like(output) : states[0]);
         for (std::size_t i = 0; i < next.size(); ++i) {
           next[i] = at::where(keeps[t], next[i], states[i]);
         }
       }
-      steps.push_back(output);
+      steps.push_back(next[0]);
       states = std::move(next);
     }
     outputs = at::stack(steps, 1);
