@@ -181,6 +181,8 @@ class Checker {
                (scalar && !node.text.empty() ? "; put it in quotes" : ""));
     } else if (node.text.empty()) {
       Fail(place, path, "must not be empty");
+    } else if (node.text.size() > kMaxTextLength) {
+      Fail(place, path, "must have at most " + std::to_string(kMaxTextLength) + " bytes");
     } else if (control) {
       Fail(place, path, "must not hold control characters");
     } else {

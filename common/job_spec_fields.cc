@@ -465,6 +465,7 @@ constexpr FieldInfo kFields[] = {
     {.path = "spec.workers.template",
      .type = kObject,
      .doc = "A pod template to merge into the workers' pods.",
+     .mutability = Mutability::kWhileSuspended,
      .scope = Scope::kClusterOnly,
      .store = [](JobSpec& s, const json& v) { s.workers.pod_template = v; }},
 
@@ -489,6 +490,7 @@ constexpr FieldInfo kFields[] = {
     {.path = "spec.parameterServers.template",
      .type = kObject,
      .doc = "A pod template to merge into the servers' pods.",
+     .mutability = Mutability::kWhileSuspended,
      .scope = Scope::kClusterOnly,
      .store = [](JobSpec& s, const json& v) { s.parameter_servers.pod_template = v; }},
 

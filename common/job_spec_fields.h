@@ -19,6 +19,8 @@ inline constexpr std::string_view kKind = "ElephasJob";
 // Pods are named JOB-worker-N and JOB-paramserver-N, and a pod's name becomes its host name, which
 // holds 63 characters.
 inline constexpr std::size_t kMaxNameLength = 63 - std::string_view("-paramserver-9999").size();
+// Of a kText or kUri; longer ones are nobody's path, and the CRD's rules need a bound.
+inline constexpr std::size_t kMaxTextLength = 4096;
 
 enum class FieldType : std::uint8_t {
   kSection,  // a mapping whose fields are rows of this table
@@ -36,7 +38,11 @@ enum class FieldType : std::uint8_t {
 };
 
 // May the field of a job on a cluster be changed?
-enum class Mutability : std::uint8_t { kImmutable, kMutable };
+enum class Mutability : std::uint8_t {
+  kImmutable,
+  kMutable,
+  kWhileSuspended,  // only where spec.runPolicy.suspend was true before the change: Kueue's way
+};
 
 // Where a field means something; a field without meaning in a run is told to the user, not dropped.
 enum class Scope : std::uint8_t {

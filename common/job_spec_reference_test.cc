@@ -54,6 +54,9 @@ std::string NoteOf(const FieldInfo& field) {
   std::string note(field.doc);
   if (field.scope == Scope::kClusterOnly) note += " On a cluster only.";
   if (field.mutability == Mutability::kMutable) note += " Can be changed while the job runs.";
+  if (field.mutability == Mutability::kWhileSuspended) {
+    note += " Can be changed while the job is suspended.";
+  }
   return note;
 }
 

@@ -1,0 +1,151 @@
+#include "operator/blocker.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "common/names.h"
+#include "operator/failure_policy.h"
+
+namespace elephas {
+
+namespace {
+
+using std::string_view_literals::operator""sv;
+
+// A pod that is bound to a node but has not started for so long, and nobody says why.
+constexpr std::int64_t kPatienceMs = 30'000;
+
+constexpr std::array kImageReasons{"ErrImagePull"sv,
+                                   "ImagePullBackOff"sv,
+                                   "InvalidImageName"sv,
+                                   "ErrImageNeverPull"sv,
+                                   "ImageInspectError"sv,
+                                   "RegistryUnavailable"sv,
+                                   "SignatureValidationFailed"sv};
+constexpr std::array kConfigReasons{"CreateContainerConfigError"sv, "CreateContainerError"sv,
+                                    "RunContainerError"sv, "StartError"sv};
+
+template <std::size_t kCount>
+bool IsAmong(std::string_view word, const std::array<std::string_view, kCount>& words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+bool Mentions(std::string_view text, std::string_view word) {
+  return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
+           return std::tolower(static_cast<unsigned char>(a)) == b;
+         }) != text.end();
+}
+
+std::string Colon(const std::string& text) { return text.empty() ? "" : ": " + text; }
+
+Blocker FromRefusal(const Refusal& refusal) {
+  const std::string& message = refusal.status.message();
+  if (Mentions(message, "exceeded quota") || Mentions(message, "failed quota")) {
+    return {std::string(names::kQuotaExceeded),
+            refusal.object + " was refused: " + message +
+                "; raise the ResourceQuota, lower the requests in the templates or "
+                "spec.workers.replicas, or wait for others to finish (tried again every 10 s)"};
+  }
+  return {std::string(names::kPodRefused),
+          refusal.object + " was refused: " + message +
+              "; change the policy or the template (tried again every 10 s)"};
+}
+
+std::optional<Blocker> FromImage(const Pod& pod) {
+  if (!IsAmong(pod.waiting_reason, kImageReasons)) return std::nullopt;
+  return Blocker{std::string(names::kImagePullFailed),
+                 pod.name + " waits for its image (" + pod.waiting_reason + ")" +
+                     Colon(pod.waiting_message) +
+                     "; check the image's name in the chart's values or the template, and "
+                     "imagePullSecrets"};
+}
+
+std::optional<Blocker> FromScheduler(const Pod& pod) {
+  if (pod.phase != PodPhase::kPending || pod.unschedulable.empty()) return std::nullopt;
+  const std::string& says = pod.unschedulable;
+  if (Mentions(says, "persistentvolumeclaim") || Mentions(says, "persistent volume") ||
+      Mentions(says, "volume node affinity")) {
+    return Blocker{std::string(names::kVolumeNotBound),
+                   pod.name + " waits for its volume: " + says +
+                       "; create the claim, or look at its storage class: kubectl describe pvc"};
+  }
+  return Blocker{std::string(names::kUnschedulable),
+                 pod.name + " fits no node: " + says +
+                     "; lower its requests, change its node selector, or add nodes"};
+}
+
+std::optional<Blocker> FromKubelet(const Pod& pod) {
+  if (!IsAmong(pod.waiting_reason, kConfigReasons)) return std::nullopt;
+  return Blocker{std::string(names::kContainerConfigError),
+                 pod.name + " cannot be started (" + pod.waiting_reason + ")" +
+                     Colon(pod.waiting_message) + "; correct the template or what it names"};
+}
+
+bool WaitsInSilence(const Pod& pod) {
+  return pod.phase == PodPhase::kPending && pod.unschedulable.empty() && !pod.deleting;
+}
+
+std::optional<Blocker> FromSilence(const Job& job, const Pod& pod, std::int64_t now_ms) {
+  if (!WaitsInSilence(pod) || now_ms < pod.created_ms + kPatienceMs) return std::nullopt;
+  std::string message = pod.name + " has not started for more than " +
+                        std::to_string(kPatienceMs / 1000) + " s" +
+                        (pod.node.empty() ? ", and no node was chosen" : " on " + pod.node) +
+                        "; kubectl describe pod -n " + job.ns + " " + pod.name +
+                        " says why, often a volume, Secret or ConfigMap that is not there";
+  if (job.spec.model.config_map && pod.role == PodRole::kWorker) {
+    message += " (spec.model.configMapRef: is there a ConfigMap " +
+               job.spec.model.config_map->name + " with the key " + job.spec.model.config_map->key +
+               "?)";
+  }
+  return Blocker{std::string(names::kPodNotStarting), message};
+}
+
+// In place; the kubelet waits longer each time.
+std::optional<Blocker> FromServer(const Job& job, const Observed& observed, const Pod& pod) {
+  if (pod.role != PodRole::kServer || pod.restarts == 0 || pod.ready || !pod.previous_end) {
+    return std::nullopt;
+  }
+  return Blocker{std::string(names::kServerRestarting),
+                 pod.name + " " + DescribeEnd(pod) + " and starts again (" +
+                     std::to_string(CountFailures(observed)) + " of " +
+                     std::to_string(job.spec.run_policy.backoff_limit) + " restarts); " +
+                     Advice(job, pod),
+                 false};
+}
+
+}  // namespace
+
+std::optional<Blocker> FindBlocker(const Job& job, const Observed& observed, std::int64_t now_ms) {
+  if (observed.refusal) return FromRefusal(*observed.refusal);
+  std::vector<const Pod*> pods;
+  for (const PodRole role : {PodRole::kServer, PodRole::kWorker}) {
+    for (const Pod* pod : LatestPods(observed.pods, role)) {
+      if (IsActive(*pod)) pods.push_back(pod);
+    }
+  }
+  // What is certain before what is guessed from silence.
+  for (const Pod* pod : pods) {
+    if (auto blocker = FromImage(*pod)) return blocker;
+    if (auto blocker = FromKubelet(*pod)) return blocker;
+  }
+  for (const Pod* pod : pods) {
+    if (auto blocker = FromScheduler(*pod)) return blocker;
+  }
+  for (const Pod* pod : pods) {
+    if (auto blocker = FromSilence(job, *pod, now_ms)) return blocker;
+    if (auto blocker = FromServer(job, observed, *pod)) return blocker;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> NextPatienceEndMs(const Observed& observed, std::int64_t now_ms) {
+  std::optional<std::int64_t> next;
+  for (const Pod& pod : observed.pods) {
+    const std::int64_t end = pod.created_ms + kPatienceMs;
+    if (WaitsInSilence(pod) && end > now_ms) next = std::min(next.value_or(end), end);
+  }
+  return next;
+}
+
+}  // namespace elephas

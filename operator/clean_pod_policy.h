@@ -1,0 +1,22 @@
+// spec.runPolicy.cleanPodPolicy
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "operator/job.h"
+#include "operator/observed.h"
+
+namespace elephas {
+
+struct Cleanup {
+  std::vector<const Pod*> surplus;       // to be deleted now
+  std::optional<std::int64_t> later_ms;  // when to look again
+};
+
+// What a finished job need not keep. After success the programs get a while to end by themselves,
+// so that their pods are Completed and not killed.
+Cleanup PodsToClean(const Job& job, const Observed& observed, std::int64_t now_ms);
+
+}  // namespace elephas

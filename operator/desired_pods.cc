@@ -1,0 +1,324 @@
+#include "operator/desired_pods.h"
+
+#include "common/names.h"
+#include "operator/desired_objects.h"
+#include "operator/pod_template_merge.h"
+
+namespace elephas {
+
+namespace {
+
+using nlohmann::json;
+
+// The account that images from scratch and distroless ones call nonroot.
+constexpr int kUser = 65532;
+// A node that does not answer is noticed after about 40 s. Workers are replaceable, so theirs go at
+// once; a server comes back faster on its node than elsewhere, so it may wait a little.
+constexpr int kWorkerTolerationSeconds = 0;
+constexpr int kServerTolerationSeconds = 30;
+constexpr int kWorkerMetricsPort = 9400;
+constexpr int kWorkerGraceSeconds = 15;
+constexpr int kServerGraceSeconds = 30;
+
+std::string TemplatePath(PodRole role) {
+  return role == PodRole::kServer ? "spec.parameterServers.template" : "spec.workers.template";
+}
+
+const json& TemplateOf(const Job& job, PodRole role) {
+  return role == PodRole::kServer ? job.spec.parameter_servers.pod_template
+                                  : job.spec.workers.pod_template;
+}
+
+std::string ServerUrl(const Job& job, std::int64_t index) {
+  return "http://" + ServerHost(job, index) + ":" + std::to_string(ServerPort(job.spec));
+}
+
+json ServerArguments(const Job& job, std::int64_t index) {
+  const std::string folder = std::string(names::kSecretFolder) + "/";
+  json arguments{"--job",
+                 folder + std::string(names::kManifestKey),
+                 "--uid",
+                 job.uid,
+                 "--index",
+                 std::to_string(index),
+                 "--base",
+                 names::kDataFolder,
+                 "--address",
+                 "0.0.0.0",
+                 "--port",
+                 std::to_string(ServerPort(job.spec)),
+                 "--token-file",
+                 folder + std::string(names::kTokenKey),
+                 "--url",
+                 ServerUrl(job, index),
+                 "--exit-when-done",
+                 "--termination-log",
+                 names::kTerminationLog};
+  if (index > 0) {
+    arguments.push_back("--coordinator");
+    arguments.push_back(ServerUrl(job, 0));
+  }
+  return arguments;
+}
+
+json WorkerArguments(const Job& job) {
+  return {"--server",       ServerUrl(job, 0),
+          "--name",         "$(POD_NAME)",
+          "--base",         names::kDataFolder,
+          "--token-file",   std::string(names::kSecretFolder) + "/" + std::string(names::kTokenKey),
+          "--metrics-port", std::to_string(kWorkerMetricsPort)};
+}
+
+json Variable(std::string_view name, std::string_view value) {
+  return {{"name", name}, {"value", value}};
+}
+
+json Environment(const Job& job, PodRole role) {
+  json out = json::array();
+  out.push_back(
+      {{"name", "POD_NAME"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.name"}}}}}});
+  out.push_back(Variable("ELEPHAS_LOG_FORMAT", "json"));
+  if (role == PodRole::kWorker) {
+    // More spinning threads than idle cores make LibTorch many times slower.
+    out.push_back(Variable("OMP_NUM_THREADS", std::to_string(job.spec.workers.threads)));
+    out.push_back(Variable("OMP_WAIT_POLICY", "passive"));
+  }
+  return out;
+}
+
+json Probe(const char* path, int period_seconds, int failures) {
+  return {{"httpGet", {{"path", path}, {"port", "http"}}},
+          {"periodSeconds", period_seconds},
+          {"timeoutSeconds", 5},
+          {"failureThreshold", failures}};
+}
+
+json Requests(const Job& job, PodRole role) {
+  if (role == PodRole::kServer) return {{"requests", {{"cpu", "100m"}, {"memory", "64Mi"}}}};
+  const std::string cpu = std::to_string(250 * job.spec.workers.threads) + "m";
+  return {{"requests", {{"cpu", cpu}, {"memory", "256Mi"}}}};
+}
+
+json Container(const Job& job, const Settings& settings, PodRole role, std::int64_t index) {
+  const bool server = role == PodRole::kServer;
+  json container{
+      {"name", Word(role)},
+      {"image", server ? settings.paramserver_image : settings.worker_image},
+      {"imagePullPolicy", settings.image_pull_policy},
+      {"args", server ? ServerArguments(job, index) : WorkerArguments(job)},
+      {"env", Environment(job, role)},
+      {"resources", Requests(job, role)},
+      {"terminationMessagePath", names::kTerminationLog},
+      // A worker that ends without a message has said why in its last lines.
+      {"terminationMessagePolicy", "FallbackToLogsOnError"},
+      {"securityContext",
+       {{"allowPrivilegeEscalation", false},
+        {"readOnlyRootFilesystem", true},
+        {"capabilities", {{"drop", json::array({"ALL"})}}}}},
+      {"volumeMounts",
+       json::array(
+           {{{"name", "elephas-job"}, {"mountPath", names::kSecretFolder}, {"readOnly", true}},
+            {{"name", "tmp"}, {"mountPath", "/tmp"}}})}};
+  if (server) {
+    container["ports"] = json::array(
+        {{{"name", "http"}, {"containerPort", ServerPort(job.spec)}, {"protocol", "TCP"}}});
+    container["readinessProbe"] = Probe("/readyz", 2, 3);
+    container["livenessProbe"] = Probe("/healthz", 10, 6);
+  } else {
+    container["ports"] = json::array(
+        {{{"name", "metrics"}, {"containerPort", kWorkerMetricsPort}, {"protocol", "TCP"}}});
+  }
+  if (!server && job.spec.model.config_map) {
+    container["volumeMounts"].push_back(
+        {{"name", "elephas-model"}, {"mountPath", names::kModelFolder}, {"readOnly", true}});
+  }
+  return container;
+}
+
+json Volumes(const Job& job, PodRole role) {
+  json items = json::array({{{"key", names::kTokenKey}, {"path", names::kTokenKey}}});
+  if (role == PodRole::kServer) {
+    items.push_back({{"key", names::kManifestKey}, {"path", names::kManifestKey}});
+  }
+  json volumes = json::array(
+      {{{"name", "elephas-job"},
+        {"secret", {{"secretName", SecretName(job)}, {"defaultMode", 0440}, {"items", items}}}},
+       {{"name", "tmp"}, {"emptyDir", json::object()}}});
+  if (role == PodRole::kWorker && job.spec.model.config_map) {
+    volumes.push_back({{"name", "elephas-model"},
+                       {"configMap",
+                        {{"name", job.spec.model.config_map->name},
+                         {"items", json::array({{{"key", job.spec.model.config_map->key},
+                                                 {"path", names::kModelFile}}})}}}});
+  }
+  return volumes;
+}
+
+json Tolerations(PodRole role) {
+  json out = json::array();
+  for (const char* key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
+    out.push_back({{"key", key},
+                   {"operator", "Exists"},
+                   {"effect", "NoExecute"},
+                   {"tolerationSeconds", role == PodRole::kServer ? kServerTolerationSeconds
+                                                                  : kWorkerTolerationSeconds}});
+  }
+  return out;
+}
+
+// The pod without what its template says, its name and its attempt.
+json BasePod(const Job& job, const Settings& settings, PodRole role, std::int64_t index) {
+  const bool server = role == PodRole::kServer;
+  json labels = ObjectLabels(job, Word(role));
+  labels[std::string(names::kIndex)] = std::to_string(index);
+  json spec{{"restartPolicy", server ? "OnFailure" : "Never"},
+            {"automountServiceAccountToken", false},
+            {"enableServiceLinks", false},
+            {"terminationGracePeriodSeconds", server ? kServerGraceSeconds : kWorkerGraceSeconds},
+            {"securityContext",
+             {{"runAsNonRoot", true},
+              {"runAsUser", kUser},
+              {"runAsGroup", kUser},
+              {"fsGroup", kUser},
+              {"fsGroupChangePolicy", "OnRootMismatch"},
+              {"seccompProfile", {{"type", "RuntimeDefault"}}}}},
+            {"containers", json::array({Container(job, settings, role, index)})},
+            {"volumes", Volumes(job, role)},
+            {"tolerations", Tolerations(role)}};
+  if (server) {
+    spec["hostname"] = "paramserver-" + std::to_string(index);
+    spec["subdomain"] = ServiceName(job);
+  }
+  for (const std::string& secret : settings.image_pull_secrets) {
+    spec["imagePullSecrets"].push_back({{"name", secret}});
+  }
+  if (!settings.priority_class.empty()) spec["priorityClassName"] = settings.priority_class;
+  return {{"apiVersion", "v1"},
+          {"kind", "Pod"},
+          {"metadata",
+           {{"namespace", job.ns},
+            {"labels", std::move(labels)},
+            {"ownerReferences", OwnerReferences(job)}}},
+          {"spec", std::move(spec)}};
+}
+
+json* NamedEntry(json& list, std::string_view name) {
+  for (json& entry : list) {
+    if (entry.is_object() && entry.value("name", "") == name) return &entry;
+  }
+  return nullptr;
+}
+
+json& OurContainer(json& pod, PodRole role) {
+  return *NamedEntry(pod["spec"]["containers"], Word(role));
+}
+
+// The `data` volume of the workers' template: servers write their checkpoints to the same place.
+json SharedDataVolume(const Job& job) {
+  const json::json_pointer at("/spec/volumes");
+  const json& overlay = job.spec.workers.pod_template;
+  if (!overlay.is_object() || !overlay.contains(at) || !overlay.at(at).is_array()) return nullptr;
+  for (const json& volume : overlay.at(at)) {
+    if (volume.is_object() && volume.value("name", "") == names::kDataVolume) return volume;
+  }
+  return nullptr;
+}
+
+void MountData(const Job& job, PodRole role, json& pod) {
+  json& volumes = pod["spec"]["volumes"];
+  if (NamedEntry(volumes, names::kDataVolume) == nullptr) {
+    json shared = role == PodRole::kServer ? SharedDataVolume(job) : json();
+    if (shared.is_null()) return;
+    volumes.push_back(std::move(shared));
+  }
+  json& mounts = OurContainer(pod, role)["volumeMounts"];
+  for (const json& mount : mounts) {
+    if (mount.value("name", "") == names::kDataVolume ||
+        mount.value("mountPath", "") == names::kDataFolder) {
+      return;
+    }
+  }
+  mounts.push_back({{"name", names::kDataVolume}, {"mountPath", names::kDataFolder}});
+}
+
+bool AsksForGpu(const json& container) {
+  for (const char* at :
+       {"/resources/limits/nvidia.com~1gpu", "/resources/requests/nvidia.com~1gpu"}) {
+    if (container.contains(json::json_pointer(at))) return true;
+  }
+  return false;
+}
+
+void ChooseGpu(const Job& job, const Settings& settings, json& container) {
+  if (job.spec.workers.device == Device::kCuda && !AsksForGpu(container)) {
+    container["resources"]["limits"]["nvidia.com/gpu"] = 1;
+  }
+  const bool default_image = container.value("image", "") == settings.worker_image;
+  if (default_image && !settings.worker_cuda_image.empty() && AsksForGpu(container)) {
+    container["image"] = settings.worker_cuda_image;
+  }
+}
+
+Result<json> MergedPod(const Job& job, const Settings& settings, PodRole role, std::int64_t index) {
+  auto merged =
+      MergePodTemplate(BasePod(job, settings, role, index), TemplateOf(job, role), Word(role));
+  if (!merged.ok()) return Invalid(TemplatePath(role) + "." + merged.status().message());
+  json pod = *std::move(merged);
+  MountData(job, role, pod);
+  if (role == PodRole::kWorker) ChooseGpu(job, settings, OurContainer(pod, role));
+  return pod;
+}
+
+// Is a relative path of the manifest on a volume, so that what is written there stays?
+Status CheckMounted(json pod, PodRole role, std::string_view field, const std::string& uri) {
+  const Result<std::string> path = ResolveUri(uri, names::kDataFolder);
+  if (!path.ok()) return path.status();
+  if (*path == uri || uri.find("://") != std::string::npos) return OkStatus();  // absolute
+  for (const json& mount : OurContainer(pod, role)["volumeMounts"]) {
+    std::string at = mount.value("mountPath", "");
+    if (!at.empty() && at != "/tmp" && (*path == at || path->starts_with(at + "/"))) {
+      return OkStatus();
+    }
+  }
+  return NotFound(
+      std::string(field) + ": '" + uri + "' is " + *path +
+      " in the pods, where no volume is mounted; it would be lost with the pod. Give " +
+      TemplatePath(role) +
+      " a volume called data, for example {spec: {volumes: [{name: data, persistentVolumeClaim: "
+      "{claimName: NAME}}]}}");
+}
+
+}  // namespace
+
+std::string ServerHost(const Job& job, std::int64_t index) {
+  return "paramserver-" + std::to_string(index) + "." + ServiceName(job) + "." + job.ns + ".svc";
+}
+
+std::string PodName(const Job& job, PodRole role, std::int64_t index, std::int64_t attempt) {
+  std::string name = job.name + "-" + std::string(Word(role)) + "-" + std::to_string(index);
+  if (attempt > 0) name += "-" + std::to_string(attempt);
+  return name;
+}
+
+Status CheckPods(const Job& job, const Settings& settings) {
+  ELEPHAS_ASSIGN_OR_RETURN(const json server, MergedPod(job, settings, PodRole::kServer, 0));
+  ELEPHAS_ASSIGN_OR_RETURN(const json worker, MergedPod(job, settings, PodRole::kWorker, 0));
+  ELEPHAS_RETURN_IF_ERROR(
+      CheckMounted(worker, PodRole::kWorker, "spec.output.uri", job.spec.output_uri));
+  if (!job.spec.checkpoint) return OkStatus();
+  return CheckMounted(server, PodRole::kServer, "spec.checkpoint.uri", job.spec.checkpoint->uri);
+}
+
+json MakePod(const Job& job, const Settings& settings, PodRole role, std::int64_t index,
+             std::int64_t attempt, std::int64_t failures) {
+  json pod = MergedPod(job, settings, role, index).value();
+  json& metadata = pod["metadata"];
+  metadata["name"] = PodName(job, role, index, attempt);
+  metadata["labels"][std::string(names::kAttempt)] = std::to_string(attempt);
+  if (failures > 0) {
+    metadata["annotations"][std::string(names::kFailures)] = std::to_string(failures);
+  }
+  return pod;
+}
+
+}  // namespace elephas

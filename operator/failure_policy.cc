@@ -1,0 +1,113 @@
+#include "operator/failure_policy.h"
+
+#include <algorithm>
+
+#include "common/names.h"
+
+namespace elephas {
+
+namespace {
+
+constexpr int kBadUsage = 2;  // of both programs: the same arguments will not do better
+constexpr int kSignalBase = 128;
+constexpr std::size_t kMaxQuote = 400;
+
+// The termination message's last lines, which say why.
+std::string Tail(const std::string& message) {
+  std::string_view text = message;
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+  if (text.size() > kMaxQuote) text.remove_prefix(text.size() - kMaxQuote);
+  return std::string(text);
+}
+
+const ContainerEnd* EndOf(const Pod& pod) {
+  if (pod.end) return &*pod.end;
+  return pod.previous_end ? &*pod.previous_end : nullptr;
+}
+
+bool HasDied(const Pod& pod) {
+  if (pod.role == PodRole::kServer && pod.restarts > 0 && pod.previous_end) return true;
+  return pod.phase == PodPhase::kFailed && CountsAsFailure(pod);
+}
+
+std::int64_t DeathTime(const Pod& pod) {
+  const ContainerEnd* end = EndOf(pod);
+  return end == nullptr ? pod.created_ms : end->finished_ms;
+}
+
+}  // namespace
+
+bool CountsAsFailure(const Pod& pod) {
+  if (pod.phase != PodPhase::kFailed || pod.disrupted || pod.role == PodRole::kServer) return false;
+  // Somebody deleted it: its program ended because it was told to.
+  if (pod.deleting) return false;
+  return !pod.end || pod.end->exit_code != names::kWorkerJobFailed;
+}
+
+std::int64_t FailuresUpTo(const Pod& pod) {
+  if (pod.role == PodRole::kServer) return pod.failures + pod.restarts;
+  return pod.failures + (CountsAsFailure(pod) ? 1 : 0);
+}
+
+std::int64_t CountFailures(const Observed& observed) {
+  std::int64_t count = 0;
+  for (const PodRole role : {PodRole::kServer, PodRole::kWorker}) {
+    for (const Pod* pod : LatestPods(observed.pods, role)) count += FailuresUpTo(*pod);
+  }
+  return count;
+}
+
+std::string DescribeEnd(const Pod& pod) {
+  const ContainerEnd* end = EndOf(pod);
+  if (end == nullptr) {
+    return pod.reason.empty() ? "failed" : "failed (" + pod.reason + "): " + Tail(pod.message);
+  }
+  if (end->reason == "OOMKilled") return "was killed for memory (OOMKilled)";
+  std::string text = end->exit_code > kSignalBase
+                         ? "was killed by signal " + std::to_string(end->exit_code - kSignalBase)
+                         : "exited with " + std::to_string(end->exit_code);
+  if (const std::string tail = Tail(end->message); !tail.empty()) text += ": " + tail;
+  return text;
+}
+
+std::string Advice(const Job& job, const Pod& pod) {
+  const ContainerEnd* end = EndOf(pod);
+  const bool server = pod.role == PodRole::kServer;
+  if (end != nullptr && end->reason == "OOMKilled") {
+    return server ? "raise resources.limits.memory in spec.parameterServers.template"
+                  : "raise resources.limits.memory in spec.workers.template, or lower "
+                    "spec.fit.batchSize";
+  }
+  return "see kubectl logs -n " + job.ns + " " + pod.name +
+         (server && !pod.end ? " --previous" : "");
+}
+
+const Pod* LastDeath(const Observed& observed) {
+  const Pod* last = nullptr;
+  for (const Pod& pod : observed.pods) {
+    if (HasDied(pod) && (last == nullptr || DeathTime(pod) >= DeathTime(*last))) last = &pod;
+  }
+  return last;
+}
+
+std::optional<JobEnd> TooManyFailures(const Job& job, const Observed& observed) {
+  for (const Pod& pod : observed.pods) {
+    const ContainerEnd* end = EndOf(pod);
+    if (end != nullptr && end->exit_code == kBadUsage && !pod.deleting) {
+      return JobEnd{false, std::string(names::kStartFailed),
+                    pod.name + " cannot start: " + DescribeEnd(pod) + "; " + Advice(job, pod),
+                    observed.progress};
+    }
+  }
+  const std::int64_t failures = CountFailures(observed);
+  if (failures <= job.spec.run_policy.backoff_limit) return std::nullopt;
+  std::string message = "spec.runPolicy.backoffLimit allows " +
+                        std::to_string(job.spec.run_policy.backoff_limit) + " restarts";
+  if (const Pod* last = LastDeath(observed)) {
+    message =
+        last->name + " " + DescribeEnd(*last) + "; " + Advice(job, *last) + " (" + message + ")";
+  }
+  return JobEnd{false, std::string(names::kBackoffLimitExceeded), message, observed.progress};
+}
+
+}  // namespace elephas

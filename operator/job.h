@@ -1,0 +1,38 @@
+// An ElephasJob as the operator reads it from the cluster.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/job_spec.h"
+
+namespace elephas {
+
+struct Job {
+  std::string ns, name, uid;
+  std::int64_t generation = 0;
+  bool deleting = false;
+  std::string problems;  // everything wrong with the spec, a line each; empty: `spec` counts
+  JobSpec spec;
+  nlohmann::json document;  // the manifest with every default in it
+  nlohmann::json status;    // an object; empty before the first write
+};
+
+// Never fails: what is wrong is in `problems`, as `elephas validate` says it.
+Job ParseJob(const nlohmann::json& object);
+
+// A condition of `status`; null when it has none of that type.
+const nlohmann::json* FindCondition(const nlohmann::json& status, std::string_view type);
+bool ConditionIsTrue(const nlohmann::json& status, std::string_view type);
+// Succeeded or Failed: nothing changes any more but what is left behind.
+bool IsFinished(const Job& job);
+// A time of the status ("startTime"), in milliseconds since 1970.
+std::optional<std::int64_t> StatusTime(const nlohmann::json& status, const char* field);
+
+// "ServersPort": spec.parameterServers.port or its default on a cluster.
+std::int64_t ServerPort(const JobSpec& spec);
+
+}  // namespace elephas

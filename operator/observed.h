@@ -1,0 +1,28 @@
+// Everything that a decision about a job depends on, beside the job itself and the time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "operator/pod.h"
+#include "operator/progress.h"
+
+namespace elephas {
+
+// A write that the API server refused.
+struct Refusal {
+  Status status;       // kForbidden or kInvalid
+  std::string object;  // "Pod digits-worker-0"
+  std::int64_t at_ms = 0;
+};
+
+struct Observed {
+  std::vector<Pod> pods;             // all of the job's, sorted
+  std::optional<Progress> progress;  // the newest that server 0 told
+  std::optional<Refusal> refusal;    // the last one; none after a write that succeeded
+};
+
+}  // namespace elephas

@@ -1,0 +1,156 @@
+#include "operator/pod.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "common/names.h"
+#include "operator/json_at.h"
+#include "operator/kube/timestamp.h"
+
+namespace elephas {
+
+namespace {
+
+using nlohmann::json;
+
+std::int64_t TimeAt(const json& object, const char* pointer) {
+  return kube::ParseTime(TextAt(object, pointer)).value_or(0);
+}
+
+std::optional<std::int64_t> Number(const json& map, std::string_view key) {
+  if (!map.is_object()) return std::nullopt;
+  const auto found = map.find(key);
+  if (found == map.end() || !found->is_string()) return std::nullopt;
+  const auto& text = found->get_ref<const std::string&>();
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+std::optional<ContainerEnd> EndAt(const json& state, const char* pointer) {
+  const json& terminated = At(state, pointer);
+  if (!terminated.is_object()) return std::nullopt;
+  ContainerEnd end;
+  end.exit_code = terminated.value("exitCode", 0);
+  end.reason = TextAt(terminated, "/reason");
+  end.message = TextAt(terminated, "/message");
+  end.finished_ms = TimeAt(terminated, "/finishedAt");
+  return end;
+}
+
+const json* Named(const json& list, std::string_view key, std::string_view name) {
+  if (!list.is_array()) return nullptr;
+  for (const json& entry : list) {
+    if (entry.is_object() && entry.value(std::string(key), "") == name) return &entry;
+  }
+  return nullptr;
+}
+
+void ReadConditions(const json& conditions, Pod& pod) {
+  if (const json* scheduled = Named(conditions, "type", "PodScheduled");
+      scheduled != nullptr && scheduled->value("status", "") == "False" &&
+      scheduled->value("reason", "") == "Unschedulable") {
+    pod.unschedulable = scheduled->value("message", "");
+    if (pod.unschedulable.empty()) pod.unschedulable = "the scheduler does not say why";
+  }
+  if (const json* ready = Named(conditions, "type", "Ready"); ready != nullptr) {
+    pod.ready = ready->value("status", "") == "True";
+  }
+  if (const json* disruption = Named(conditions, "type", "DisruptionTarget");
+      disruption != nullptr && disruption->value("status", "") == "True") {
+    pod.disrupted = true;
+    if (pod.message.empty()) pod.message = disruption->value("message", "");
+  }
+}
+
+// The first init container that is in the way; then ours.
+void ReadContainers(const json& status, Pod& pod) {
+  for (const json& init : At(status, "/initContainerStatuses")) {
+    const std::string reason = TextAt(init, "/state/waiting/reason");
+    if (reason.empty() || reason == "PodInitializing") continue;
+    pod.waiting_reason = reason;
+    pod.waiting_message = TextAt(init, "/state/waiting/message");
+    break;
+  }
+  const json* ours = Named(At(status, "/containerStatuses"), "name", Word(pod.role));
+  if (ours == nullptr) return;
+  pod.restarts = ours->value("restartCount", std::int64_t{0});
+  pod.running_ms = TimeAt(*ours, "/state/running/startedAt");
+  if (pod.waiting_reason.empty()) {
+    pod.waiting_reason = TextAt(*ours, "/state/waiting/reason");
+    pod.waiting_message = TextAt(*ours, "/state/waiting/message");
+  }
+  pod.end = EndAt(*ours, "/state/terminated");
+  pod.previous_end = EndAt(*ours, "/lastState/terminated");
+  if (!pod.end) return;
+  if (pod.end->exit_code == 0) {
+    pod.phase = PodPhase::kSucceeded;
+  } else if (pod.role == PodRole::kWorker) {
+    pod.phase = PodPhase::kFailed;  // a server's is started again in place
+  }
+}
+
+}  // namespace
+
+std::string_view Word(PodRole role) {
+  return role == PodRole::kServer ? names::kParamserver : names::kWorker;
+}
+
+std::optional<Pod> DecodePod(const json& object) {
+  const json& labels = At(object, "/metadata/labels");
+  const auto index = Number(labels, names::kIndex), attempt = Number(labels, names::kAttempt);
+  if (!index || !attempt) return std::nullopt;
+  const auto component = labels.find(names::kAppComponent), uid = labels.find(names::kJobUid);
+  if (component == labels.end() || uid == labels.end() || !uid->is_string()) return std::nullopt;
+  Pod pod;
+  if (*component == names::kParamserver) {
+    pod.role = PodRole::kServer;
+  } else if (*component != names::kWorker) {
+    return std::nullopt;
+  }
+  pod.name = TextAt(object, "/metadata/name");
+  pod.uid = TextAt(object, "/metadata/uid");
+  pod.owner_uid = uid->get<std::string>();
+  if (const auto job = labels.find(names::kAppInstance); job != labels.end() && job->is_string()) {
+    pod.job = job->get<std::string>();
+  }
+  pod.index = *index;
+  pod.attempt = *attempt;
+  pod.failures = Number(At(object, "/metadata/annotations"), names::kFailures).value_or(0);
+  pod.deleting = At(object, "/metadata/deletionTimestamp").is_string();
+  pod.deleted_by_ms = TimeAt(object, "/metadata/deletionTimestamp");
+  pod.created_ms = TimeAt(object, "/metadata/creationTimestamp");
+  pod.node = TextAt(object, "/spec/nodeName");
+
+  const json& status = At(object, "/status");
+  const std::string phase = TextAt(status, "/phase");
+  pod.phase = phase == "Running"     ? PodPhase::kRunning
+              : phase == "Succeeded" ? PodPhase::kSucceeded
+              : phase == "Failed"    ? PodPhase::kFailed
+                                     : PodPhase::kPending;
+  pod.ip = TextAt(status, "/podIP");
+  pod.reason = TextAt(status, "/reason");
+  pod.message = TextAt(status, "/message");
+  pod.disrupted = pod.reason == "Evicted" || pod.reason == "NodeLost" ||
+                  pod.reason == "Preempting" || pod.reason == "Terminated" ||
+                  pod.reason == "NodeShutdown" || pod.reason == "NodeAffinity";
+  ReadConditions(At(status, "/conditions"), pod);
+  ReadContainers(status, pod);
+  return pod;
+}
+
+std::vector<const Pod*> LatestPods(const std::vector<Pod>& pods, PodRole role) {
+  std::map<std::int64_t, const Pod*> latest;
+  for (const Pod& pod : pods) {
+    if (pod.role != role) continue;
+    const Pod*& best = latest[pod.index];
+    if (best == nullptr || best->attempt < pod.attempt) best = &pod;
+  }
+  std::vector<const Pod*> out;
+  for (const auto& [index, pod] : latest) out.push_back(pod);
+  return out;
+}
+
+}  // namespace elephas

@@ -1,0 +1,67 @@
+// A pod of a job, as far as decisions need it.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+namespace elephas {
+
+enum class PodRole : std::uint8_t { kServer, kWorker };
+std::string_view Word(PodRole role);  // "paramserver", "worker": also the container's name
+
+enum class PodPhase : std::uint8_t { kPending, kRunning, kSucceeded, kFailed };
+
+// How our container ended.
+struct ContainerEnd {
+  int exit_code = 0;
+  std::string reason;   // the runtime's: "OOMKilled", "Error", "Completed"
+  std::string message;  // the termination message
+  std::int64_t finished_ms = 0;
+  friend bool operator==(const ContainerEnd&, const ContainerEnd&) = default;
+};
+
+struct Pod {
+  std::string name, uid;
+  std::string job, owner_uid;  // name and uid of the ElephasJob
+  PodRole role = PodRole::kWorker;
+  std::int64_t index = 0, attempt = 0;
+  std::int64_t failures = 0;  // of its predecessors, that count
+  // kSucceeded and kFailed as soon as our container has ended for good, whatever sidecars do.
+  PodPhase phase = PodPhase::kPending;
+  bool deleting = false;
+  std::int64_t deleted_by_ms = 0;  // when its grace is over; 0: it is not being deleted
+  bool ready = false;
+  bool disrupted = false;  // evicted, preempted, its node lost: no fault of the job's
+  std::int64_t created_ms = 0;
+  std::int64_t restarts = 0;    // of our container, in place
+  std::int64_t running_ms = 0;  // since when our container runs; 0: it does not
+  std::string ip, node;
+  std::string unschedulable;                    // what the scheduler says
+  std::string waiting_reason, waiting_message;  // what the kubelet says
+  std::string reason, message;                  // the pod's own ("Evicted")
+  std::optional<ContainerEnd> end, previous_end;
+
+  friend bool operator==(const Pod&, const Pod&) = default;
+  friend bool operator<(const Pod& a, const Pod& b) {
+    return std::tie(a.role, a.index, a.attempt, a.name) <
+           std::tie(b.role, b.index, b.attempt, b.name);
+  }
+};
+
+// nullopt when it is no pod of ours: labels are missing or are not what we write.
+std::optional<Pod> DecodePod(const nlohmann::json& object);
+
+// Of each index the pod with the highest attempt, by index. Pointers into `pods`.
+std::vector<const Pod*> LatestPods(const std::vector<Pod>& pods, PodRole role);
+
+// Is it a pod that does its work or will: neither ended nor on its way out?
+inline bool IsActive(const Pod& pod) {
+  return !pod.deleting && (pod.phase == PodPhase::kPending || pod.phase == PodPhase::kRunning);
+}
+
+}  // namespace elephas

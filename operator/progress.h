@@ -1,0 +1,34 @@
+// What parameter server 0 says about its job: in /v1/status while it runs, in its termination
+// message when it has ended.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace elephas {
+
+struct Progress {
+  std::string state;  // "Initializing", "Running", "Finalizing", "Succeeded", "Failed"
+  std::string reason, message;
+  std::int64_t epoch = 0, epochs = 0;
+  double done = 0;         // 0 to 1
+  nlohmann::json metrics;  // newest value by name, those of the last whole epoch where there is one
+  double examples_per_second = 0;
+  std::optional<double> seconds_remaining;
+  std::vector<std::string> outputs;
+
+  [[nodiscard]] bool succeeded() const { return state == "Succeeded"; }
+  [[nodiscard]] bool over() const { return succeeded() || state == "Failed"; }
+  friend bool operator==(const Progress&, const Progress&) = default;
+};
+
+// nullopt when `status` is not what a server says.
+std::optional<Progress> ProgressFromStatus(const nlohmann::json& status);
+// The same of a termination message, which may be anything, log lines included.
+std::optional<Progress> ProgressFromMessage(std::string_view message);
+
+}  // namespace elephas

@@ -1,0 +1,293 @@
+#include "operator/status.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/names.h"
+#include "operator/blocker.h"
+#include "operator/conditions.h"
+#include "operator/failure_policy.h"
+#include "operator/kube/timestamp.h"
+
+namespace elephas {
+
+namespace {
+
+using nlohmann::json;
+
+// How long a death is worth mentioning while the job goes on.
+constexpr std::int64_t kRecentMs = 600'000;
+
+struct Counts {
+  std::int64_t replicas = 0, active = 0, ready = 0, failed = 0;
+};
+
+Counts CountPods(const Observed& observed, PodRole role) {
+  Counts counts;
+  for (const Pod& pod : observed.pods) {
+    if (pod.role != role) continue;
+    if (pod.phase == PodPhase::kFailed) ++counts.failed;
+    if (!IsActive(pod)) continue;
+    ++counts.active;
+    if (pod.ready) ++counts.ready;
+  }
+  counts.replicas = counts.active;
+  return counts;
+}
+
+std::string_view RunningReason(TaskKind task) {
+  switch (task) {
+    case TaskKind::kTrain:
+      return names::kTraining;
+    case TaskKind::kEvaluate:
+      return names::kEvaluating;
+    case TaskKind::kPredict:
+      return names::kPredicting;
+  }
+  return names::kTraining;
+}
+
+// The aspect "does it make progress", before it becomes conditions.
+struct Activity {
+  bool running = false;
+  std::string reason, message;
+  bool stalled = false;
+};
+
+Activity Starting(std::string_view reason, std::string message) {
+  return {false, std::string(reason), std::move(message), false};
+}
+
+Activity ActivityOf(const Job& job, const Observed& observed, std::int64_t now_ms) {
+  const Counts servers = CountPods(observed, PodRole::kServer);
+  const Counts workers = CountPods(observed, PodRole::kWorker);
+  const bool runs = servers.ready >= job.spec.parameter_servers.replicas && workers.ready > 0;
+  const auto blocker = FindBlocker(job, observed, now_ms);
+  // While workers work, one that cannot start is worth telling, and the job goes on.
+  if (blocker) return {runs, blocker->reason, blocker->message, blocker->needs_a_person};
+  const std::string of_workers = std::to_string(workers.ready) + " of " +
+                                 std::to_string(job.spec.workers.replicas) + " workers run";
+  if (runs) {
+    const Pod* dead = LastDeath(observed);
+    if (dead != nullptr && dead->role == PodRole::kWorker && dead->end &&
+        now_ms - dead->end->finished_ms < kRecentMs) {
+      const bool memory = dead->end->reason == "OOMKilled";
+      return {true, std::string(memory ? names::kWorkerOutOfMemory : names::kWorkerFailing),
+              of_workers + "; " + dead->name + " " + DescribeEnd(*dead) + " and was replaced (" +
+                  std::to_string(CountFailures(observed)) + " of " +
+                  std::to_string(job.spec.run_policy.backoff_limit) + " restarts); " +
+                  Advice(job, *dead),
+              false};
+    }
+    return {true, std::string(RunningReason(job.spec.task)), of_workers, false};
+  }
+  if (servers.ready < job.spec.parameter_servers.replicas) {
+    return Starting(names::kServersStarting,
+                    std::to_string(servers.ready) + " of " +
+                        std::to_string(job.spec.parameter_servers.replicas) +
+                        " parameter servers are ready");
+  }
+  return Starting(names::kWorkersStarting, of_workers);
+}
+
+void SetEnded(const JobEnd& end, Conditions& conditions) {
+  conditions.Set(names::kRunning, "False", names::kFinished, "the job has finished");
+  if (end.succeeded) {
+    conditions.Set(names::kSucceeded, "True", end.reason, end.message);
+    conditions.Set(names::kFailed, "False", names::kJobSucceeded, "the job has succeeded");
+  } else {
+    conditions.Set(names::kSucceeded, "False", names::kFailed, "the job has failed");
+    conditions.Set(names::kFailed, "True", end.reason, end.message);
+  }
+}
+
+void SetUnfinished(Conditions& conditions) {
+  conditions.Set(names::kSucceeded, "Unknown", names::kNotFinished, "the job has not finished");
+  conditions.Set(names::kFailed, "False", names::kNotFinished, "the job has not finished");
+}
+
+bool WasSuspended(const json& before) {
+  const json* condition = FindCondition(before, names::kSuspended);
+  return condition != nullptr && (condition->value("status", "") == "True" ||
+                                  condition->value("reason", "") == names::kJobResumed);
+}
+
+void SetSuspended(const json& before, bool suspended, Conditions& conditions) {
+  if (suspended) {
+    conditions.Set(names::kSuspended, "True", names::kJobSuspended,
+                   "spec.runPolicy.suspend is true; set it to false to go on");
+  } else if (WasSuspended(before)) {
+    conditions.Set(names::kSuspended, "False", names::kJobResumed,
+                   "spec.runPolicy.suspend is false");
+  } else {
+    conditions.Set(names::kSuspended, "False", names::kNotSuspended,
+                   "spec.runPolicy.suspend is false");
+  }
+}
+
+void SetStalled(bool stalled, const std::string& reason, const std::string& message,
+                Conditions& conditions) {
+  if (stalled) {
+    conditions.Set(names::kStalled, "True", reason, message);
+  } else {
+    conditions.Set(names::kStalled, "False", names::kNothingToDo, "nobody has to do anything");
+  }
+}
+
+// How many digits of a rate or an estimate mean something; more would be a write for nothing.
+double Rounded(double value) {
+  if (value == 0 || !std::isfinite(value)) return 0;
+  const double scale = std::pow(10.0, 2 - std::floor(std::log10(std::abs(value))));
+  return std::round(value * scale) / scale;
+}
+
+void AddProgress(const Progress& progress, bool over, std::int64_t now_ms, json& status) {
+  status["epoch"] = progress.epoch;
+  status["epochs"] = progress.epochs;
+  // 100 only when nothing is left.
+  const auto percent = static_cast<std::int64_t>(std::floor(100 * progress.done + 1e-9));
+  status["progress"] = std::clamp<std::int64_t>(percent, 0, 100);
+  if (progress.metrics.is_object() && !progress.metrics.empty()) {
+    status["metrics"] = progress.metrics;
+    if (progress.metrics.contains("loss")) status["loss"] = progress.metrics["loss"];
+  }
+  if (!progress.outputs.empty()) status["outputs"] = progress.outputs;
+  if (progress.examples_per_second > 0) {
+    status["examplesPerSecond"] = Rounded(progress.examples_per_second);
+  }
+  if (!over && progress.seconds_remaining && *progress.seconds_remaining < 1e9) {
+    const double done_ms =
+        static_cast<double>(now_ms) + 1000 * Rounded(*progress.seconds_remaining);
+    status["estimatedCompletionTime"] =
+        kube::TimeText(static_cast<std::int64_t>(std::round(done_ms / 10'000) * 10'000));
+  }
+}
+
+void Keep(const json& before, std::initializer_list<const char*> fields, json& status) {
+  for (const char* field : fields) {
+    if (before.contains(field) && !status.contains(field)) status[field] = before[field];
+  }
+}
+
+void AddPods(const Job& job, const Observed& observed, json& status) {
+  const Counts servers = CountPods(observed, PodRole::kServer);
+  const Counts workers = CountPods(observed, PodRole::kWorker);
+  status["workers"] = {
+      {"replicas", workers.replicas},
+      {"active", workers.active},
+      {"ready", workers.ready},
+      {"failed", workers.failed},
+      {"summary", std::to_string(workers.ready) + "/" + std::to_string(job.spec.workers.replicas)}};
+  status["parameterServers"] = {{"replicas", servers.replicas}, {"ready", servers.ready}};
+  status["selector"] = std::string(names::kAppInstance) + "=" + job.name + "," +
+                       std::string(names::kJobUid) + "=" + job.uid + "," +
+                       std::string(names::kAppComponent) + "=" + std::string(names::kWorker);
+}
+
+// A finished job: its conditions stay, only the pods that are left are counted anew.
+json StatusAfterTheEnd(const Job& job, const Observed& observed) {
+  json status = job.status;
+  AddPods(job, observed, status);
+  status["observedGeneration"] = job.generation;
+  return status;
+}
+
+std::string_view StateOf(const Plan& plan, const Activity& activity, bool seen) {
+  if (plan.end) return plan.end->succeeded ? "Succeeded" : "Failed";
+  if (plan.suspended) return "Suspended";
+  if (activity.running) return "Running";
+  return activity.stalled || !seen ? "Pending" : "Starting";
+}
+
+}  // namespace
+
+json MakeStatus(const Job& job, const Observed& observed, const Plan& plan, std::int64_t now_ms) {
+  if (IsFinished(job)) return StatusAfterTheEnd(job, observed);
+  const json& before = job.status;
+  json status{{"observedGeneration", job.generation}};
+  Conditions conditions(before, job.generation, now_ms);
+  const Activity activity =
+      plan.end || plan.suspended ? Activity{} : ActivityOf(job, observed, now_ms);
+
+  const bool created = !observed.pods.empty() || ConditionIsTrue(before, names::kCreated) ||
+                       (plan.apply_objects && !plan.create.empty() && !observed.refusal);
+  conditions.Set(names::kCreated, created ? "True" : "False",
+                 created ? names::kObjectsCreated : names::kNotCreated,
+                 created ? "the job's Secret, Service and pods were created"
+                         : "the job's objects have not been created");
+  if (plan.end) {
+    SetEnded(*plan.end, conditions);
+    SetSuspended(before, false, conditions);
+    SetStalled(!plan.end->succeeded, plan.end->reason, plan.end->message, conditions);
+  } else if (plan.suspended) {
+    conditions.Set(names::kRunning, "False", names::kSuspended, "the job is suspended");
+    SetUnfinished(conditions);
+    SetSuspended(before, true, conditions);
+    SetStalled(false, "", "", conditions);
+  } else {
+    conditions.Set(names::kRunning, activity.running ? "True" : "False", activity.reason,
+                   activity.message);
+    SetUnfinished(conditions);
+    SetSuspended(before, false, conditions);
+    SetStalled(activity.stalled, activity.reason, activity.message, conditions);
+  }
+  status["conditions"] = conditions.json();
+  status["state"] = StateOf(plan, activity, created);
+
+  if (!plan.suspended) {
+    status["startTime"] = before.value("startTime", kube::TimeText(now_ms));
+    if (ConditionIsTrue(before, names::kSuspended)) status["startTime"] = kube::TimeText(now_ms);
+  }
+  if (plan.end) status["completionTime"] = kube::TimeText(now_ms);
+  const auto& progress = plan.end && plan.end->progress ? plan.end->progress : observed.progress;
+  if (progress) AddProgress(*progress, plan.end.has_value(), now_ms, status);
+  Keep(before, {"epoch", "epochs", "progress", "metrics", "loss", "outputs"}, status);
+  if (plan.end && plan.end->succeeded) {
+    status["progress"] = 100;
+    status["model"] = job.spec.output_uri;
+  }
+  AddPods(job, observed, status);
+  if (job.problems.empty()) {
+    const std::int64_t restarts = CountFailures(observed);
+    if (restarts > 0 || before.contains("restarts")) status["restarts"] = restarts;
+  }
+  return status;
+}
+
+JobEvent ReplacementEvent(const CreatePod& pod, const std::string& name) {
+  return {
+      true,
+      std::string(pod.role == PodRole::kWorker ? names::kWorkerReplaced : names::kServerReplaced),
+      pod.replaces + " " + pod.why + "; " + name + " takes its place"};
+}
+
+std::vector<JobEvent> EventsOf(const json& before, const json& after) {
+  std::vector<JobEvent> events;
+  const auto conditions = after.find("conditions");
+  if (conditions == after.end()) return events;
+  for (const json& condition : *conditions) {
+    const std::string type = condition.value("type", ""), status = condition.value("status", "");
+    const std::string reason = condition.value("reason", "");
+    const json* old = FindCondition(before, type);
+    if (old != nullptr && old->value("status", "") == status &&
+        old->value("reason", "") == reason) {
+      continue;
+    }
+    // Of each change the condition that says most; the others follow from it.
+    const bool resumed = type == names::kSuspended && reason == names::kJobResumed;
+    const bool told_elsewhere =
+        type == names::kStalled ||
+        (type == names::kRunning && (reason == names::kFinished || reason == names::kSuspended)) ||
+        (type != names::kRunning && status != "True" && !resumed);
+    if (told_elsewhere) continue;
+    const json* stalled = FindCondition(after, names::kStalled);
+    const bool warning =
+        type == names::kFailed || reason == names::kWorkerOutOfMemory ||
+        reason == names::kWorkerFailing || reason == names::kServerRestarting ||
+        (type == names::kRunning && stalled != nullptr && stalled->value("status", "") == "True");
+    events.push_back({warning, reason, condition.value("message", "")});
+  }
+  return events;
+}
+
+}  // namespace elephas

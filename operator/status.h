@@ -1,0 +1,30 @@
+// The status of an ElephasJob, derived from what was observed and decided.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "operator/job.h"
+#include "operator/observed.h"
+#include "operator/plan.h"
+
+namespace elephas {
+
+// The whole status as it should be. `observed.refusal` is that of the plan's execution.
+nlohmann::json MakeStatus(const Job& job, const Observed& observed, const Plan& plan,
+                          std::int64_t now_ms);
+
+struct JobEvent {
+  bool warning = false;
+  std::string reason, message;
+  friend bool operator==(const JobEvent&, const JobEvent&) = default;
+};
+
+// What is worth telling about the change from one status to the other: one event per change.
+std::vector<JobEvent> EventsOf(const nlohmann::json& before, const nlohmann::json& after);
+// That a pod called `name` was made in place of another one.
+JobEvent ReplacementEvent(const CreatePod& pod, const std::string& name);
+
+}  // namespace elephas
