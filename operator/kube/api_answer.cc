@@ -1,0 +1,160 @@
+#include "operator/kube/api_answer.h"
+
+#include <array>
+
+#include "common/job_spec_yaml.h"
+
+namespace elephas::kube {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxQuoted = 300;
+
+std::string TextOf(const json& object, const char* field) {
+  const auto found = object.is_object() ? object.find(field) : object.end();
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+Code CodeOf(int http_status, std::string_view reason) {
+  switch (http_status) {
+    case 401:
+      return Code::kUnauthorized;
+    case 403:
+      return Code::kForbidden;
+    case 404:
+      return Code::kNotFound;
+    case 409:
+      return reason == "AlreadyExists" ? Code::kExists : Code::kConflict;
+    case 410:
+      return Code::kGone;
+    case 408:
+    case 504:
+      return Code::kTimeout;
+    case 429:
+      return Code::kUnavailable;
+    default:
+      // A 5xx may be a webhook or etcd that is away for a moment.
+      return http_status >= 500 ? Code::kUnavailable : Code::kInvalid;
+  }
+}
+
+std::string Escaped(std::string_view text) {
+  static constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+                       (byte >= 'A' && byte <= 'Z') || c == '-' || c == '.' || c == '_' || c == '~';
+    if (plain) {
+      out += c;
+    } else {
+      out += {'%', kHex[byte >> 4U], kHex[byte & 15U]};
+    }
+  }
+  return out;
+}
+
+constexpr std::array<std::pair<std::string_view, WatchEventType>, 4> kEventTypes{{
+    {"ADDED", WatchEventType::kAdded},
+    {"MODIFIED", WatchEventType::kModified},
+    {"DELETED", WatchEventType::kDeleted},
+    {"BOOKMARK", WatchEventType::kBookmark},
+}};
+
+}  // namespace
+
+Status StatusOfObject(const json& status, int http_status) {
+  int code = http_status;
+  if (const auto found = status.is_object() ? status.find("code") : status.end();
+      found != status.end() && found->is_number_integer()) {
+    const auto value = found->get<std::int64_t>();
+    if (value >= 400 && value < 600) code = static_cast<int>(value);
+  }
+  const std::string reason = TextOf(status, "reason");
+  std::string message = TextOf(status, "message");
+  if (message.empty()) {
+    message = reason.empty() ? "the API server answered " + std::to_string(code) : reason;
+  }
+  // Some servers send an expired watch without its number.
+  const bool expired = reason == "Expired" || reason == "Gone";
+  Status result(expired ? Code::kGone : CodeOf(code, reason), std::move(message));
+  const json::json_pointer seconds{"/details/retryAfterSeconds"};
+  if (status.is_object() && status.contains(seconds) && status[seconds].is_number_integer()) {
+    const auto wait = status[seconds].get<std::int64_t>();
+    if (wait > 0 && wait < 86'400) return result.WithRetryAfter(std::chrono::seconds(wait));
+  }
+  return result;
+}
+
+Status StatusOfAnswer(int http_status, std::string_view body,
+                      std::chrono::milliseconds retry_after) {
+  const json object = json::parse(body, nullptr, false);
+  Status status;
+  if (object.is_object() && TextOf(object, "kind") == "Status") {
+    status = StatusOfObject(object, http_status);
+  } else {
+    std::string message = "the server answered " + std::to_string(http_status);
+    if (!body.empty()) message += ": " + manifest::Printable(body.substr(0, kMaxQuoted));
+    status = Status(CodeOf(http_status, ""), std::move(message));
+  }
+  return retry_after.count() > 0 ? status.WithRetryAfter(retry_after) : status;
+}
+
+Result<WatchEvent> ParseWatchLine(std::string_view line) {
+  json event = json::parse(line, nullptr, false);
+  if (!event.is_object()) return Unavailable("the watch sent something that is not JSON");
+  const std::string type = TextOf(event, "type");
+  const auto object = event.find("object");
+  if (object == event.end() || !object->is_object()) {
+    return Unavailable("the watch sent an event without an object");
+  }
+  if (type == "ERROR") return StatusOfObject(*object, 500);
+  for (const auto& [word, value] : kEventTypes) {
+    if (type == word) return WatchEvent{value, std::move(*object)};
+  }
+  return Unavailable("the watch sent an event of unknown type " + manifest::Printable(type));
+}
+
+Status LineSplitter::Add(std::string_view bytes) {
+  for (;;) {
+    const auto end = bytes.find('\n');
+    const std::string_view part = bytes.substr(0, end);
+    if (rest_.size() + part.size() > max_line_) {
+      return Unavailable("the server sent a line of more than " + std::to_string(max_line_) +
+                         " bytes");
+    }
+    if (end == std::string_view::npos) {
+      rest_ += part;
+      return OkStatus();
+    }
+    bytes.remove_prefix(end + 1);
+    if (rest_.empty()) {
+      if (!part.empty()) ELEPHAS_RETURN_IF_ERROR(take_(part));
+      continue;
+    }
+    rest_ += part;
+    const std::string line = std::exchange(rest_, {});
+    ELEPHAS_RETURN_IF_ERROR(take_(line));
+  }
+}
+
+std::string ResourcePath(const Kind& kind, const ObjectName& name, std::string_view subresource,
+                         const Query& query) {
+  std::string path = kind.group.empty() ? "/api/" : "/apis/" + std::string(kind.group) + "/";
+  path += kind.version;
+  if (kind.namespaced && !name.ns.empty()) path += "/namespaces/" + Escaped(name.ns);
+  path += "/" + std::string(kind.plural);
+  if (!name.name.empty()) path += "/" + Escaped(name.name);
+  if (!subresource.empty()) path += "/" + std::string(subresource);
+  char separator = '?';
+  for (const auto& [key, value] : query) {
+    if (value.empty()) continue;
+    path += separator + key + "=" + Escaped(value);
+    separator = '&';
+  }
+  return path;
+}
+
+}  // namespace elephas::kube

@@ -1,0 +1,282 @@
+#include "operator/kube/rest_client.h"
+
+#include "operator/kube/api_answer.h"
+#include "operator/kube/credentials.h"
+#include "operator/kube/http_transport.h"
+
+namespace elephas::kube {
+
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+constexpr std::size_t kMaxWatchLine = std::size_t{16} << 20;  // an object in etcd has 1.5 MiB
+
+std::string_view PropagationWord(Propagation propagation) {
+  switch (propagation) {
+    case Propagation::kBackground:
+      return "Background";
+    case Propagation::kForeground:
+      return "Foreground";
+    case Propagation::kOrphan:
+      return "Orphan";
+  }
+  return "Background";
+}
+
+std::string TextOf(const json& object, const char* field) {
+  const auto found = object.is_object() ? object.find(field) : object.end();
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+class RestClient final : public Client {
+ public:
+  RestClient(const RestConfig& config, std::unique_ptr<HttpTransport> transport,
+             ClientObserver& observer)
+      : config_(config),
+        credentials_(config, clock_),
+        transport_(std::move(transport)),
+        observer_(observer) {}
+
+  Result<json> Get(const Kind& kind, const ObjectName& name, const CallOptions& options) override {
+    return Object("get", kind, {.method = "GET", .target = ResourcePath(kind, name, "", {})},
+                  options.timeout);
+  }
+
+  Result<ListPage> List(const Kind& kind, const ListOptions& options) override {
+    const Query query{
+        {"labelSelector", options.label_selector},
+        {"fieldSelector", options.field_selector},
+        {"limit", options.limit > 0 ? std::to_string(options.limit) : ""},
+        {"continue", options.continue_token},
+        // A page after the first one has its version in the token.
+        {"resourceVersion", options.continue_token.empty() ? options.resource_version : ""}};
+    ELEPHAS_ASSIGN_OR_RETURN(
+        json list, Object("list", kind,
+                          {.method = "GET", .target = ResourcePath(kind, {options.ns}, "", query)},
+                          options.timeout));
+    ListPage page;
+    const auto metadata = list.find("metadata");
+    if (metadata != list.end()) {
+      page.resource_version = TextOf(*metadata, "resourceVersion");
+      page.continue_token = TextOf(*metadata, "continue");
+    }
+    const auto items = list.find("items");
+    if (items == list.end() || (!items->is_array() && !items->is_null())) {
+      return Unavailable("the list of " + kind.Resource() + " has no items");
+    }
+    if (items->is_array()) page.items = std::move(items->get_ref<json::array_t&>());
+    return page;
+  }
+
+  Status Watch(const Kind& kind, const WatchOptions& options, const WatchHandler& handler,
+               const std::stop_token& stop) override {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(options.duration);
+    const Query query{{"watch", "1"},
+                      {"allowWatchBookmarks", "true"},
+                      {"labelSelector", options.label_selector},
+                      {"fieldSelector", options.field_selector},
+                      {"resourceVersion", options.resource_version},
+                      {"timeoutSeconds", std::to_string(seconds.count())}};
+    LineSplitter lines(kMaxWatchLine, [&](std::string_view line) -> Status {
+      auto event = ParseWatchLine(line);
+      if (!event.ok()) return event.status();
+      handler(std::move(*event));
+      return OkStatus();
+    });
+    Status refused;
+    // The server ends the watch by itself; ours is there in case it does not.
+    const StreamLimits limits{.silence = options.silence,
+                              .duration = options.duration + milliseconds(5'000)};
+    const Status end = Stream(
+        "watch", kind, {.method = "GET", .target = ResourcePath(kind, {options.ns}, "", query)},
+        limits,
+        [&](std::string_view piece) {
+          refused = lines.Add(piece);
+          return refused.ok() && !stop.stop_requested();
+        },
+        stop);
+    if (!refused.ok()) return refused;
+    if (end.ok() && !lines.rest().empty() && !stop.stop_requested()) {
+      return Unavailable("the watch of " + kind.Resource() + " ended in the middle of an event");
+    }
+    return end;
+  }
+
+  Result<json> Create(const Kind& kind, const json& object, const CallOptions& options) override {
+    return Object("create", kind,
+                  {.method = "POST",
+                   .target = ResourcePath(kind, {NameOf(object).ns}, "", {}),
+                   .content_type = "application/json",
+                   .body = WithType(kind, object).dump()},
+                  options.timeout);
+  }
+
+  Result<json> Update(const Kind& kind, const json& object, const CallOptions& options) override {
+    return Object("update", kind,
+                  {.method = "PUT",
+                   .target = ResourcePath(kind, NameOf(object), "", {}),
+                   .content_type = "application/json",
+                   .body = WithType(kind, object).dump()},
+                  options.timeout);
+  }
+
+  Result<json> Apply(const Kind& kind, const json& object, const ApplyOptions& options) override {
+    return ApplyTo("apply", kind, object, "", options);
+  }
+
+  Result<json> ApplyStatus(const Kind& kind, const json& object,
+                           const ApplyOptions& options) override {
+    json part{{"metadata", object.value("metadata", json::object())},
+              {"status", object.value("status", json::object())}};
+    return ApplyTo("apply-status", kind, part, "status", options);
+  }
+
+  Status Delete(const Kind& kind, const ObjectName& name, const DeleteOptions& options) override {
+    json body{{"apiVersion", "v1"},
+              {"kind", "DeleteOptions"},
+              {"propagationPolicy", PropagationWord(options.propagation)}};
+    if (!options.uid.empty()) body["preconditions"] = {{"uid", options.uid}};
+    if (options.grace_seconds) body["gracePeriodSeconds"] = *options.grace_seconds;
+    return Object("delete", kind,
+                  {.method = "DELETE",
+                   .target = ResourcePath(kind, name, "", {}),
+                   .content_type = "application/json",
+                   .body = body.dump()},
+                  options.timeout)
+        .status();
+  }
+
+  Status ReadPodLog(const ObjectName& pod, const PodLogOptions& options, const LogSink& sink,
+                    const std::stop_token& stop) override {
+    const Query query{{"container", options.container},
+                      {"follow", options.follow ? "true" : ""},
+                      {"previous", options.previous ? "true" : ""},
+                      {"timestamps", options.timestamps ? "true" : ""},
+                      {"tailLines", options.tail_lines ? std::to_string(*options.tail_lines) : ""}};
+    // A followed log may be silent for hours.
+    const StreamLimits limits{.first_byte = options.timeout,
+                              .silence = options.follow ? std::chrono::hours(24) : options.timeout};
+    return Stream("log", kPod, {.method = "GET", .target = ResourcePath(kPod, pod, "log", query)},
+                  limits, sink, stop);
+  }
+
+ private:
+  static json WithType(const Kind& kind, const json& object) {
+    json typed = object;
+    typed["apiVersion"] = kind.ApiVersion();
+    typed["kind"] = kind.kind;
+    return typed;
+  }
+
+  Result<json> ApplyTo(std::string_view verb, const Kind& kind, const json& object,
+                       std::string_view subresource, const ApplyOptions& options) {
+    const Query query{{"fieldManager", options.field_manager},
+                      {"force", options.force ? "true" : ""},
+                      {"dryRun", options.dry_run ? "All" : ""}};
+    return Object(verb, kind,
+                  {.method = "PATCH",
+                   .target = ResourcePath(kind, NameOf(object), subresource, query),
+                   // JSON is YAML, and older servers know only this name.
+                   .content_type = "application/apply-patch+yaml",
+                   .body = WithType(kind, object).dump()},
+                  options.timeout);
+  }
+
+  // Tells the observer of a call when it goes out of scope.
+  class Told {
+   public:
+    Told(ClientObserver& observer, std::string_view verb, const Kind& kind)
+        : observer_(observer), verb_(verb), kind_(kind), start_(std::chrono::steady_clock::now()) {}
+    Told(const Told&) = delete;
+    Told& operator=(const Told&) = delete;
+    ~Told() {
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start_;
+      observer_.CallEnded(verb_, kind_.kind, code, took.count());
+    }
+    int code = 0;
+
+   private:
+    ClientObserver& observer_;
+    std::string_view verb_;
+    const Kind& kind_;
+    std::chrono::steady_clock::time_point start_;
+  };
+
+  // Sends with our credentials, once more with newer ones if there are any after a 401.
+  Result<HttpAnswer> Authorized(HttpCall call,
+                                const std::function<Result<HttpAnswer>(const HttpCall&)>& send) {
+    if (!config_.impersonate_user.empty()) {
+      call.headers.emplace_back("Impersonate-User", config_.impersonate_user);
+      if (!config_.impersonate_uid.empty()) {
+        call.headers.emplace_back("Impersonate-Uid", config_.impersonate_uid);
+      }
+      for (const std::string& group : config_.impersonate_groups) {
+        call.headers.emplace_back("Impersonate-Group", group);
+      }
+    }
+    for (bool again = true;; again = false) {
+      ELEPHAS_ASSIGN_OR_RETURN(const std::string authorization, credentials_.Authorization());
+      HttpCall authorized = call;
+      if (!authorization.empty()) authorized.headers.emplace_back("Authorization", authorization);
+      auto answer = send(authorized);
+      if (!answer.ok() || answer->status != 401 || !again ||
+          !credentials_.Rejected(authorization)) {
+        return answer;
+      }
+    }
+  }
+
+  Status Refused(const HttpAnswer& answer) {
+    const json object = json::parse(answer.body, nullptr, false);
+    if (object.is_object() && TextOf(object, "kind") == "Status") observer_.Refused(object);
+    return StatusOfAnswer(answer.status, answer.body, answer.retry_after);
+  }
+
+  // The object in the answer of a call.
+  Result<json> Object(std::string_view verb, const Kind& kind, HttpCall call,
+                      milliseconds timeout) {
+    Told told(observer_, verb, kind);
+    ELEPHAS_ASSIGN_OR_RETURN(const HttpAnswer answer,
+                             Authorized(std::move(call), [&](const HttpCall& authorized) {
+                               return transport_->Call(authorized, timeout);
+                             }));
+    told.code = answer.status;
+    if (answer.status < 200 || answer.status > 299) return Refused(answer);
+    json object = json::parse(answer.body, nullptr, false);
+    if (!object.is_object()) {
+      return Unavailable("the server's answer is not JSON, or was cut short");
+    }
+    return object;
+  }
+
+  Status Stream(std::string_view verb, const Kind& kind, HttpCall call, const StreamLimits& limits,
+                const HttpTransport::Sink& sink, const std::stop_token& stop) {
+    Told told(observer_, verb, kind);
+    ELEPHAS_ASSIGN_OR_RETURN(const HttpAnswer answer,
+                             Authorized(std::move(call), [&](const HttpCall& authorized) {
+                               return transport_->Stream(authorized, limits, sink, stop);
+                             }));
+    told.code = answer.status;
+    // Zero: stopped before there was an answer.
+    if (answer.status != 200 && answer.status != 0) return Refused(answer);
+    return OkStatus();
+  }
+
+  const RestConfig config_;
+  const SystemClock clock_;
+  Credentials credentials_;
+  const std::unique_ptr<HttpTransport> transport_;
+  ClientObserver& observer_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> MakeRestClient(const RestConfig& config, ClientObserver& observer) {
+  ELEPHAS_ASSIGN_OR_RETURN(auto transport, HttpTransport::Make(config));
+  return std::unique_ptr<Client>(
+      std::make_unique<RestClient>(config, std::move(transport), observer));
+}
+
+}  // namespace elephas::kube
