@@ -1,18 +1,27 @@
 #include "cli/commands.h"
 
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
+#include <optional>
+#include <stop_token>
 #include <string_view>
+#include <thread>
 
+#include "cli/cluster_commands.h"
 #include "cli/local_run.h"
 #include "cli/preflight.h"
 #include "cli/reporter.h"
+#include "cli/written_document.h"
 #include "common/atomic_file.h"
+#include "operator/kube/rest_client.h"
 
 namespace elephas::cli {
 
@@ -25,8 +34,13 @@ void Print(const std::vector<ManifestProblem>& problems) {
   for (const ManifestProblem& problem : problems) std::cerr << ToString(problem) << "\n";
 }
 
+struct Loaded {
+  std::string text;
+  ParsedManifest manifest;
+};
+
 // Reads the manifest; nullopt, with every problem printed, when there is no valid one.
-std::optional<ParsedManifest> Load(const Options& options) {
+std::optional<Loaded> Load(const Options& options) {
   const bool standard_input = options.manifest == "-";
   auto text = standard_input
                   ? Result<std::string>(std::string(std::istreambuf_iterator<char>(std::cin), {}))
@@ -37,7 +51,7 @@ std::optional<ParsedManifest> Load(const Options& options) {
   }
   ParsedManifest manifest =
       ParseManifest(*text, standard_input ? "<stdin>" : options.manifest, options.overrides);
-  if (manifest.problems.empty()) return manifest;
+  if (manifest.problems.empty()) return Loaded{*std::move(text), std::move(manifest)};
   Print(manifest.problems);
   return std::nullopt;
 }
@@ -87,6 +101,50 @@ std::string ResumeHint(const Options& options) {
   return hint;
 }
 
+// Ends what is being waited for on Ctrl-C, instead of the process. Before threads start: they
+// inherit the mask.
+class Interruption {
+ public:
+  Interruption() {
+    sigemptyset(&signals_);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, signal);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    watcher_ = std::jthread([this](const std::stop_token& done) {
+      constexpr timespec kLookAgain{0, 50'000'000};
+      while (!done.stop_requested()) {
+        if (sigtimedwait(&signals_, nullptr, &kLookAgain) > 0) return (void)source_.request_stop();
+      }
+    });
+  }
+  [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  sigset_t signals_{};
+  std::stop_source source_;
+  std::jthread watcher_;  // last: it uses the others
+};
+
+// The command, once there is a client.
+int RunWith(const Options& options, const std::optional<Loaded>& loaded, const Cluster& cluster) {
+  switch (options.command) {
+    case Options::Command::kSubmit: {
+      auto document = WrittenDocument(loaded->text, options.overrides);
+      if (!document.ok()) {
+        std::cerr << "elephas: " << document.status().message() << "\n";
+        return kExitUsage;
+      }
+      const auto reporter = MakeReporter(HowToReport(options), std::cout, std::cerr);
+      return Submit(options, loaded->manifest, *std::move(document), *reporter, cluster);
+    }
+    case Options::Command::kGet:
+      return GetJobs(options, cluster);
+    case Options::Command::kLogs:
+      return PrintLogs(options, cluster);
+    default:
+      return DeleteJob(options, cluster);
+  }
+}
+
 }  // namespace
 
 int Validate(const Options& options) {
@@ -96,8 +154,9 @@ int Validate(const Options& options) {
 }
 
 int RunJob(const Options& options) {
-  const auto manifest = Load(options);
-  if (!manifest) return kExitUsage;
+  const auto loaded = Load(options);
+  if (!loaded) return kExitUsage;
+  const ParsedManifest* manifest = &loaded->manifest;
   LocalRunOptions local;
   local.base = BaseFolder(options);
   const auto problems = LocalProblems(*manifest, options.manifest, local.base, options.resume);
@@ -127,6 +186,53 @@ int RunJob(const Options& options) {
   if (exit_code.ok()) return *exit_code;
   std::cerr << "elephas: " << exit_code.status().message() << "\n";
   return kExitFailed;
+}
+
+int RunOnCluster(const Options& options) {
+  std::optional<Loaded> loaded;
+  if (options.command == Options::Command::kSubmit) {
+    loaded = Load(options);
+    if (!loaded) return kExitUsage;
+  }
+  // Everything else simply ends on Ctrl-C.
+  std::optional<Interruption> interruption;
+  if (options.command == Options::Command::kSubmit && options.follow) interruption.emplace();
+  auto config = kube::LoadKubeconfig({.path = options.cluster.kubeconfig,
+                                      .context = options.cluster.context,
+                                      .cluster = options.cluster.cluster,
+                                      .user = options.cluster.user,
+                                      .ns = options.cluster.ns},
+                                     kube::ProcessEnvironment());
+  if (!config.ok()) {
+    std::cerr << "error: " << config.status().message() << "\n";
+    return kExitUsage;
+  }
+  RefusalKeeper refusals;
+  const auto client = kube::MakeRestClient(*config, refusals);
+  if (!client.ok()) {
+    std::cerr << "error: " << client.status().message() << "\n";
+    return kExitUsage;
+  }
+  const SystemClock clock;
+  return RunWith(options, loaded,
+                 {.client = **client,
+                  .refusals = refusals,
+                  .clock = clock,
+                  .ns = config->ns,
+                  .out = std::cout,
+                  .err = std::cerr,
+                  .stop = interruption ? interruption->token() : std::stop_token()});
+}
+
+int RunCommand(const Options& options) {
+  switch (options.command) {
+    case Options::Command::kRun:
+      return RunJob(options);
+    case Options::Command::kValidate:
+      return Validate(options);
+    default:
+      return RunOnCluster(options);
+  }
 }
 
 }  // namespace elephas::cli

@@ -8,6 +8,5 @@ int main(int argc, char** argv) {
   using namespace elephas::cli;
   const auto parsed = ParseCommandLine(argc, argv, std::cout, std::cerr);
   if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
-  const Options& options = std::get<Options>(parsed);
-  return options.command == Options::Command::kRun ? RunJob(options) : Validate(options);
+  return RunCommand(std::get<Options>(parsed));
 }

@@ -45,6 +45,48 @@ TEST(CommandLine, ValidateTakesOverrides) {
   EXPECT_EQ(std::get<Options>(parsed.result).overrides.size(), 1U);
 }
 
+TEST(CommandLine, SubmitTakesTheManifestAndTheCluster) {
+  const Parsed parsed =
+      Parse({"submit", "job.yaml", "--set", "spec.fit.epochs=3", "-f", "-n", "team", "--context",
+             "prod", "--kubeconfig", "k", "--force-conflicts"});
+  ASSERT_TRUE(std::holds_alternative<Options>(parsed.result)) << parsed.err;
+  const auto& options = std::get<Options>(parsed.result);
+  EXPECT_EQ(options.command, Options::Command::kSubmit);
+  EXPECT_EQ(options.manifest, "job.yaml");
+  EXPECT_EQ(options.overrides.size(), 1U);
+  EXPECT_EQ(options.cluster.ns, "team");
+  EXPECT_EQ(options.cluster.context, "prod");
+  EXPECT_EQ(options.cluster.kubeconfig, "k");
+  EXPECT_TRUE(options.follow && options.force_conflicts);
+}
+
+TEST(CommandLine, GetLogsAndDeleteTakeNames) {
+  Parsed parsed = Parse({"get", "a", "b", "-o", "yaml", "-l", "team=vision"});
+  ASSERT_TRUE(std::holds_alternative<Options>(parsed.result)) << parsed.err;
+  EXPECT_EQ(std::get<Options>(parsed.result).names, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(std::get<Options>(parsed.result).output, "yaml");
+  EXPECT_EQ(std::get<Options>(parsed.result).selector, "team=vision");
+
+  parsed = Parse({"logs", "a", "--role", "worker", "--index", "0", "-f"});
+  ASSERT_TRUE(std::holds_alternative<Options>(parsed.result)) << parsed.err;
+  EXPECT_EQ(std::get<Options>(parsed.result).command, Options::Command::kLogs);
+  EXPECT_EQ(std::get<Options>(parsed.result).role, "worker");
+  EXPECT_EQ(std::get<Options>(parsed.result).index, 0);
+  EXPECT_EQ(std::get<Options>(parsed.result).tail, std::nullopt);
+
+  parsed = Parse({"delete", "a", "--wait"});
+  ASSERT_TRUE(std::holds_alternative<Options>(parsed.result)) << parsed.err;
+  EXPECT_EQ(std::get<Options>(parsed.result).command, Options::Command::kDelete);
+  EXPECT_TRUE(std::get<Options>(parsed.result).wait);
+}
+
+TEST(CommandLine, AsAPluginItCallsItselfSo) {
+  const char* arguments[] = {"/usr/bin/kubectl-elephas", "--help"};
+  std::ostringstream out, err;
+  EXPECT_EQ(std::get<int>(ParseCommandLine(2, arguments, out, err)), 0);
+  EXPECT_THAT(out.str(), HasSubstr("kubectl elephas"));
+}
+
 TEST(CommandLine, MistakesAreUsageErrors) {
   const std::pair<std::vector<const char*>, const char*> rows[] = {
       {{}, "subcommand is required"},
@@ -53,6 +95,13 @@ TEST(CommandLine, MistakesAreUsageErrors) {
       {{"run", "job.yaml", "--set", "spec.fit.epochs"}, "'spec.fit.epochs' has no '='"},
       {{"run", "job.yaml", "--json", "--quiet"}, "excludes"},
       {{"validate", "job.yaml", "--resume"}, "--resume"},
+      {{"submit"}, "manifest is required"},
+      {{"submit", "job.yaml", "--resume"}, "--resume"},
+      {{"get", "-o", "xml"}, "xml"},
+      {{"logs"}, "name is required"},
+      {{"logs", "a", "--role", "driver"}, "driver"},
+      {{"logs", "a", "--index", "-1"}, "index"},
+      {{"delete"}, "names is required"},
   };
   for (const auto& [arguments, message] : rows) {
     const Parsed parsed = Parse(arguments);

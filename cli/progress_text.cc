@@ -140,7 +140,7 @@ FinishedEpoch EpochAt(const json& status, std::size_t index) {
       epoch.examples = value.is_number() ? value.get<double>() : 0;
     } else if (name == "seconds") {
       epoch.seconds = value.is_number() ? value.get<double>() : 0;
-    } else {
+    } else if (!value.is_object()) {  // a value that is not known; null is NaN
       epoch.metrics[name] = value;
     }
   }
@@ -233,8 +233,11 @@ std::string ProgressLine(const json& status, std::size_t width, bool colour) {
 
 std::string EpochLine(const FinishedEpoch& epoch) {
   std::string line = "Epoch " + CountText(static_cast<double>(epoch.number)) + "/" +
-                     CountText(static_cast<double>(epoch.epochs)) + "  " +
-                     CountText(epoch.examples) + " examples in " + DurationText(epoch.seconds);
+                     CountText(static_cast<double>(epoch.epochs));
+  // A cluster's status does not tell them.
+  if (epoch.examples > 0) {
+    line += "  " + CountText(epoch.examples) + " examples in " + DurationText(epoch.seconds);
+  }
   const std::string metrics = MetricsText(epoch.metrics);
   return metrics.empty() ? line : line + "  " + metrics;
 }

@@ -29,7 +29,7 @@ std::string Harmless(std::string_view text);
 //   Epoch 3/10 [=====>    ] 812/1437  loss 0.1234 accuracy 0.9612  24,310 examples/s  2 s left
 std::string ProgressLine(const nlohmann::json& status, std::size_t width, bool colour);
 
-// An epoch that is over. `number` counts from 1.
+// An epoch that is over. `number` counts from 1; no examples: not known.
 struct FinishedEpoch {
   std::int64_t number = 0, epochs = 0;
   nlohmann::json metrics = nlohmann::json::object();
@@ -39,7 +39,8 @@ struct FinishedEpoch {
 std::string EpochLine(const FinishedEpoch& epoch);
 
 // Finds the epochs that were finished since it last looked. After a server went back to a
-// checkpoint, repeated epochs are reported again: their numbers may differ.
+// checkpoint, repeated epochs are reported again: their numbers may differ. In the history an empty
+// object stands for a value that is not known.
 class EpochLog {
  public:
   std::vector<FinishedEpoch> Take(const nlohmann::json& status);

@@ -75,6 +75,10 @@ class TextReporter final : public Reporter {
 
   void Restarting(const TellRestart& restart) override { Line(RestartText(restart)); }
 
+  void Note(const std::string& reason, const std::string& message) override {
+    Line(Harmless(reason + (message.empty() ? "" : ": " + message)));
+  }
+
   void Stopping(int signal) override {
     Line("got " + SignalName(signal) + ", stopping every process");
   }
@@ -152,6 +156,10 @@ class JsonReporter final : public Reporter {
                         {"cause", ToString(restart.exit)},
                         {"attempt", restart.attempt},
                         {"limit", restart.limit}});
+  }
+
+  void Note(const std::string& reason, const std::string& message) override {
+    Event("condition", {{"reason", reason}, {"message", message}});
   }
 
   void Stopping(int signal) override { Event("stopping", {{"signal", SignalName(signal)}}); }

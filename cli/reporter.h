@@ -46,6 +46,8 @@ class Reporter {
   virtual void Serving(const RunAddresses& addresses) = 0;
   virtual void Progress(const nlohmann::json& status) = 0;
   virtual void Restarting(const TellRestart& restart) = 0;
+  // What a job on a cluster waits for, or does: a condition's reason and message.
+  virtual void Note(const std::string& reason, const std::string& message) = 0;
   virtual void Stopping(int signal) = 0;
   virtual void Ended(const RunEnd& end) = 0;
 };

@@ -55,9 +55,9 @@ TEST_F(ReporterTest, PlainLinesTellTheRun) {
   EXPECT_EQ(out_.str(),
             "digits: train, synchronous, frequency batch; 1 parameter server, 2 workers\n"
             "  metrics: 127.0.0.1:9400 127.0.0.1:9401\n"
-            "Epoch 1/2  0 examples in 0.0 s  loss 0.5000\n"
+            "Epoch 1/2  loss 0.5000\n"
             "worker-1 was killed by signal 9 (SIGKILL); starting it again (1 of 6)\n"
-            "Epoch 2/2  0 examples in 0.0 s  loss 0.5000\n"
+            "Epoch 2/2  loss 0.5000\n"
             "digits: done in 12 s  loss 0.5000\n"
             "  /out/model.safetensors\n"
             "  /out/history.json\n");
@@ -92,7 +92,7 @@ TEST_F(ReporterTest, AnInterruptionIsNotCalledAFailure) {
 TEST_F(ReporterTest, TheLiveLineIsErasedBeforeOtherLines) {
   Run(ReportStyle::kTerminal, Success());
   EXPECT_THAT(out_.str(), HasSubstr("\rEpoch 2/2 [>"));
-  EXPECT_THAT(out_.str(), HasSubstr("\r\x1b[KEpoch 1/2  0 examples in 0.0 s  loss 0.5000\n"));
+  EXPECT_THAT(out_.str(), HasSubstr("\r\x1b[KEpoch 1/2  loss 0.5000\n"));
   EXPECT_THAT(out_.str(), HasSubstr("\r\x1b[Kworker-1 was killed"));
 }
 

@@ -120,8 +120,7 @@ bool HasFinalizers(const json& object) {
 
 }  // namespace
 
-// --- what the test does
-// ---------------------------------------------------------------------------
+// --- what the test does ----------------------------------------------------------------------
 
 json FakeClient::Put(const Kind& kind, json object) {
   const std::lock_guard lock(mutex_);
@@ -225,8 +224,7 @@ std::map<std::string, std::size_t> FakeClient::counts() const {
   return counts_;
 }
 
-// --- inside
-// ---------------------------------------------------------------------------------------
+// --- inside ----------------------------------------------------------------------------------
 
 std::optional<Status> FakeClient::TakeRefusal(std::string_view verb, const Kind& kind,
                                               const std::string& name, bool after) {
@@ -318,8 +316,7 @@ void FakeClient::CollectGarbage(const std::string& owner_uid) {
   }
 }
 
-// --- Client
-// ---------------------------------------------------------------------------------------
+// --- Client ----------------------------------------------------------------------------------
 
 Result<json> FakeClient::Get(const Kind& kind, const ObjectName& name, const CallOptions&) {
   const std::lock_guard lock(mutex_);

@@ -29,8 +29,7 @@ constexpr milliseconds kCancelPatience{2'000};
 // Our own deadlines end calls; cpprestsdk's is only there so that nothing stays for ever.
 constexpr std::chrono::hours kLibraryTimeout{24};
 
-// --- TLS
-// ------------------------------------------------------------------------------------------
+// --- TLS -------------------------------------------------------------------------------------
 
 // What the handshakes of one transport share. Outlives them: callbacks hold it.
 struct TlsSetup {
@@ -160,8 +159,7 @@ Status CheckPem(const RestConfig& config) {
   return OkStatus();
 }
 
-// --- waiting for cpprestsdk
-// ------------------------------------------------------------------------
+// --- waiting for cpprestsdk ------------------------------------------------------------------
 
 enum class WaitEnd : std::uint8_t { kDone, kTimeout, kStopped };
 

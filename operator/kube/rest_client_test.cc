@@ -204,8 +204,7 @@ TEST_F(RestClientTest, AnObserverIsToldOfCallsAndRefusals) {
   EXPECT_EQ(recorder.reason, "NotFound");
 }
 
-// --- what goes wrong on the way
-// ---------------------------------------------------------------------
+// --- what goes wrong on the way --------------------------------------------------------------
 
 TEST_F(RestClientTest, NobodyListensIsUnavailable) {
   RestConfig config;
@@ -279,8 +278,7 @@ TEST_F(RestClientTest, HalfOfAJsonObjectIsUnavailable) {
   EXPECT_THAT(status.message(), HasSubstr("not JSON"));
 }
 
-// --- TLS
-// ----------------------------------------------------------------------------------------------
+// --- TLS -------------------------------------------------------------------------------------
 
 TEST_F(RestClientTest, ACertificateForAnotherAddressIsRefusedByName) {
   FakeApiServer server(objects_, {.names = {"IP:198.18.0.1", "DNS:kubernetes.default.svc"}});
@@ -362,8 +360,7 @@ TEST_F(RestClientTest, AnIpv6AddressIsRefusedAtTheStartWithAWayOut) {
   EXPECT_THAT(client.status().message(), HasSubstr("name it"));
 }
 
-// --- tokens
-// -------------------------------------------------------------------------------------------
+// --- tokens ----------------------------------------------------------------------------------
 
 TEST_F(RestClientTest, AWrongTokenIsUnauthorized) {
   FakeApiServer server(objects_, {.token = "right"});
@@ -390,8 +387,7 @@ TEST_F(RestClientTest, ARotatedTokenFileIsReadAgainWhenTheOldTokenHasExpired) {
   std::filesystem::remove(file);
 }
 
-// --- watches
-// ------------------------------------------------------------------------------------------
+// --- watches ---------------------------------------------------------------------------------
 
 std::string Line(const std::string& type, const std::string& name, int version) {
   return json{{"type", type},
