@@ -245,12 +245,15 @@ void JobServiceImpl::CommitGroupWhenComplete() {
   if (!commit_ || !commit_->complete()) return;
   GroupCommit commit = *std::exchange(commit_, std::nullopt);
   GroupCommit::Model& model = commit.model();
+  counters_.rounds +=
+      static_cast<std::uint64_t>(commit.target().value() - store_->version().value());
   store_->Set(std::move(model.parameters), std::move(model.slots), commit.target(),
               model.iterations);
   for (const GroupCommit::Step& step : commit.steps()) {
     if (step.batches.size() <= 0) continue;
     ledger_->Record(step.task, step.batches, step.examples, step.metrics);
     coordinator_.CountExamples(step.worker, step.examples);
+    counters_.examples[step.task.kind] += static_cast<std::uint64_t>(step.examples);
   }
   last_group_commit_ = {commit.generation(), commit.target()};
   last_commit_rounds_ = group_.RoundsAfter(commit.target(), clock_.Now());

@@ -105,6 +105,9 @@ TEST_F(JobServiceGroupTest, ACommitChangesModelLedgerAndVersionTogether) {
   EXPECT_EQ(PulledVersion(), 1);
   EXPECT_THAT(Parameters(), ElementsAre(1, 2, 3));
   EXPECT_EQ(service_->StatusJson().at("examples"), 4);
+  const JobCounters counters = service_->Sample().counters;
+  EXPECT_EQ(counters.examples.at(WorkKind::kTrain), 4U);
+  EXPECT_EQ(counters.rounds, 1U);
   EXPECT_TRUE(Enter("b", generation_, 1).current);
 }
 
