@@ -100,9 +100,7 @@ Result<HttpReply> GetParameters(Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t epoch, QueryInt(call.request, "epoch", 0));
   const Incarnation incarnation = named.value_or(context.service.CurrentIncarnation());
   if (epoch > 0) {
-    if (call.request.query("minVersion") || call.request.query("wait")) {
-      return Invalid("query parameter epoch names a model that is there: no minVersion, no wait");
-    }
+    // It is there or it is not: minVersion and wait have nothing to wait for.
     ELEPHAS_ASSIGN_OR_RETURN(const Snapshot kept,
                              context.service.PullEpoch(incarnation, epoch, with_slots));
     HttpReply reply = SnapshotReply(kept);
