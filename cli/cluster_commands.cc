@@ -7,6 +7,7 @@
 
 #include "cli/job_view.h"
 #include "cli/yaml_output.h"
+#include "common/names.h"
 #include "operator/kube/api_answer.h"
 
 namespace elephas::cli {
@@ -199,14 +200,6 @@ void PrintJobs(const Options& options, std::vector<json> jobs, const Cluster& cl
 
 // --- logs ------------------------------------------------------------------------------------
 
-// What the operator puts on a job's pods, see docs/design/operator.md.
-constexpr std::string_view kManagedBy = "app.kubernetes.io/managed-by";
-constexpr std::string_view kOperator = "elephas-operator";
-constexpr std::string_view kInstance = "app.kubernetes.io/instance";    // the job's name
-constexpr std::string_view kComponent = "app.kubernetes.io/component";  // the container's name, too
-constexpr std::string_view kIndex = "elephas.dev/index";
-constexpr std::string_view kAttempt = "elephas.dev/attempt";
-
 std::string LabelAt(const json& pod, std::string_view label) {
   const json::json_pointer where{"/metadata/labels"};
   if (!pod.contains(where)) return "";
@@ -219,9 +212,10 @@ std::string PodSelector(const Options& options) {
   const auto is = [](std::string_view label, std::string_view value) {
     return std::string(label) + "=" + std::string(value);
   };
-  std::string selector = is(kManagedBy, kOperator) + "," + is(kInstance, options.names.front());
-  if (!options.role.empty()) selector += "," + is(kComponent, options.role);
-  if (options.index) selector += "," + is(kIndex, std::to_string(*options.index));
+  std::string selector = is(names::kAppManagedBy, names::kManagedByValue) + "," +
+                         is(names::kAppInstance, options.names.front());
+  if (!options.role.empty()) selector += "," + is(names::kAppComponent, options.role);
+  if (options.index) selector += "," + is(names::kIndex, std::to_string(*options.index));
   return selector;
 }
 
@@ -237,8 +231,8 @@ Result<std::vector<json>> PodsOf(const Options& options, const Cluster& cluster)
   };
   std::stable_sort(page->items.begin(), page->items.end(), [&](const json& a, const json& b) {
     const auto rank = [&](const json& pod) {
-      return std::tuple(LabelAt(pod, kComponent), number(LabelAt(pod, kIndex)),
-                        number(LabelAt(pod, kAttempt)));
+      return std::tuple(LabelAt(pod, names::kAppComponent), number(LabelAt(pod, names::kIndex)),
+                        number(LabelAt(pod, names::kAttempt)));
     };
     return rank(a) < rank(b);
   });
@@ -266,7 +260,7 @@ class SharedOutput {
 // start.
 Status PrintLog(const Options& options, const json& pod, const std::string& prefix,
                 const Cluster& cluster, SharedOutput& out) {
-  const kube::PodLogOptions log{.container = LabelAt(pod, kComponent),
+  const kube::PodLogOptions log{.container = LabelAt(pod, names::kAppComponent),
                                 .follow = options.follow,
                                 .previous = options.previous,
                                 .timestamps = options.timestamps,

@@ -24,8 +24,8 @@ bool IsPlainText(const std::string& text) {
   for (const std::string_view word : kWords) {
     if (text == word) return false;
   }
-  // "12:30" is a number to them.
-  const bool digits = text.find_first_not_of("0123456789:._-+") == std::string::npos;
+  // "12:30" is a number to them, "2026-03-01T12:00:00Z" a time.
+  const bool digits = text.find_first_not_of("0123456789:._-+TZ") == std::string::npos;
   return read && read->is_string() && !digits;
 }
 
