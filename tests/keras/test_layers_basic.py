@@ -79,7 +79,7 @@ def nested(inputs):
     a, b = keras.Input(ROW), keras.Input(ROW)
     outer = keras.Model([a, b], [inner(a), inner(b) + a], name="outer")
     first, second = outer(inputs)
-    return L.Concatenate()([first, inner(second)])
+    return L.Concatenate()([*outer([second, first]), first])
 
 
 def frozen_model(inputs):

@@ -25,8 +25,9 @@ double Mean(const std::vector<float>& v) {
   return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
 }
 double Deviation(const std::vector<float>& v) {
+  const double mean = Mean(v);
   double sum = 0;
-  for (const float x : v) sum += (x - Mean(v)) * (x - Mean(v));
+  for (const float x : v) sum += (x - mean) * (x - mean);
   return std::sqrt(sum / static_cast<double>(v.size()));
 }
 

@@ -80,7 +80,9 @@ Result<OptimizerState> UnpackOptimizer(const std::vector<const Dataset*>& saved,
                                        const std::vector<const Variable*>& trainable,
                                        const ModelLayout& layout, const Optimizer& optimizer) {
   const std::vector<OptimizerVariable> expected = OptimizerVariables(trainable, optimizer, 0);
-  if (saved.size() != expected.size()) {
+  // A model that was compiled but never trained is saved without slots; they begin anew.
+  const bool untrained = saved.size() == (optimizer.HasSchedule() ? 1U : 2U);
+  if (saved.size() != expected.size() && !untrained) {
     return Invalid("the file holds " + std::to_string(saved.size()) +
                    " optimizer variables, the model's optimizer has " +
                    std::to_string(expected.size()));
@@ -92,7 +94,7 @@ Result<OptimizerState> UnpackOptimizer(const std::vector<const Dataset*>& saved,
                              optimizer.SlotInitialValue(i));
   }
   const VariableStore store(layout);
-  for (std::size_t i = 0; i < expected.size(); ++i) {
+  for (std::size_t i = 0; i < saved.size(); ++i) {
     const OptimizerVariable& variable = expected[i];
     const Dataset& dataset = *saved[i];
     const auto fails = [&](const std::string& why) {
