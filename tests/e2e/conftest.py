@@ -13,17 +13,25 @@ import tarfile
 import pytest
 from cluster import cluster as clusters
 from cluster import requirements
+from jobs import prepare
 from kube import Kubectl
 from traces import NO_TRACES, traces
 
 _unmet = "ELEPHAS_E2E=0 is set" if os.environ.get("ELEPHAS_E2E") == "0" else requirements.unmet()
+OPERATOR_NAMESPACE = "elephas-system"
 _numbers = itertools.count(1)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "unproven: written after the design, not yet seen to pass; ELEPHAS_E2E=all runs it")
+
+
 def pytest_collection_modifyitems(items):
-    if _unmet:
-        for item in items:
+    for item in items:
+        if _unmet:
             item.add_marker(pytest.mark.skip(reason=_unmet))
+        elif item.get_closest_marker("unproven") and os.environ.get("ELEPHAS_E2E") != "all":
+            item.add_marker(pytest.mark.skip(reason="not yet seen to pass on a cluster; ELEPHAS_E2E=all runs it"))
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -99,6 +107,40 @@ def helm(cluster):
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def operator(images, helm, source_dir):
+    """The chart, installed as the README says; `make images` calls images what it asks for by default."""
+    chart = source_dir / "charts" / "elephas-operator"
+    if "operator" not in images or not (chart / "Chart.yaml").exists():
+        pytest.skip("there is no elephas-operator to install yet")
+    helm("install", "elephas", chart, "--namespace", OPERATOR_NAMESPACE, "--create-namespace", "--wait", "--timeout",
+         "120s")
+    return "elephas"
+
+
+@pytest.fixture(scope="session")
+def operator_pods(cluster, operator):
+    """operator_pods() -> the operator's pods that run."""
+    kubectl = Kubectl(cluster, OPERATOR_NAMESPACE)
+    return lambda: [pod for pod in kubectl.list("pods", f"app.kubernetes.io/instance={operator}")
+                    if pod["status"].get("phase") == "Running"]
+
+
+@pytest.fixture
+def jobs(operator, kubectl, digits):
+    """Jobs in the test's namespace, with a volume that holds examples/digits."""
+    return prepare(kubectl, digits)
+
+
+@pytest.fixture(scope="module")
+def module_jobs(operator, cluster, administrator, source_dir):
+    """The same for tests that look at jobs side by side."""
+    name = f"side-by-side-{next(_numbers)}"
+    administrator.apply(restricted_namespace(name))
+    yield prepare(Kubectl(cluster, name), source_dir / "examples" / "digits")
+    administrator.run("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture

@@ -1,0 +1,176 @@
+"""What is in a job's way: each ends in success, or in a condition that says what to do."""
+
+import signal
+
+import pytest
+from jobs import EXAMPLES_IN_DIGITS_CSV, claim, endless, manifest, prepare, run_locally
+from kube import Kubectl, condition, is_true
+from support import wait_until
+
+_EPOCHS = 800
+
+
+@pytest.fixture
+def undisturbed(jobs, digits, bin_dir, processes):
+    """The weights that the same job has when nothing happens."""
+    out = run_locally(manifest(fit_epochs=_EPOCHS), digits, bin_dir, processes)
+    return (out / "model.safetensors").read_bytes()
+
+
+@pytest.mark.unproven
+def test_everything_is_killed_once(jobs, undisturbed, operator_pods):
+    """kill -9 of a worker, the server and the operator, each while the job trains: the same bits, exact counts."""
+    name = jobs.apply(manifest(fit_epochs=_EPOCHS))
+    jobs.wait_training(name, 2)
+    worker = sorted(jobs.live_pods(name, "worker"))[0]
+    jobs.kill_container(jobs.live_pods(name, "worker")[worker])
+    for pod in operator_pods():
+        jobs.kill_container(pod)
+    server, = jobs.live_pods(name, "paramserver").values()
+    jobs.kill_container(server)
+    job = jobs.wait_succeeded(name)
+    assert jobs.history(name)["examples"] == [EXAMPLES_IN_DIGITS_CSV] * _EPOCHS
+    assert jobs.weights(name) == undisturbed
+    assert worker not in jobs.live_pods(name, "worker")
+    assert job["status"]["workers"]["failed"] >= 1
+
+
+@pytest.mark.unproven
+def test_evicted_pod_is_replaced_and_does_not_count(jobs):
+    name = jobs.apply(manifest(fit_epochs=_EPOCHS, runPolicy_backoffLimit=0))
+    jobs.wait_training(name)
+    victim = sorted(jobs.live_pods(name, "worker"))[0]
+    jobs.kubectl.run("create", "--raw", f"/api/v1/namespaces/{jobs.kubectl.namespace}/pods/{victim}/eviction", "-f",
+                     "-", input='{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "%s"}}' % victim)
+    jobs.wait_succeeded(name)
+    assert jobs.history(name)["examples"] == [EXAMPLES_IN_DIGITS_CSV] * _EPOCHS
+
+
+@pytest.mark.unproven
+def test_backoff_limit(jobs):
+    name = jobs.apply(endless(runPolicy_backoffLimit=1))
+    jobs.wait_training(name)
+    killed = set()
+    for _ in range(2):
+        fresh = wait_until(lambda: [pod for key, pod in jobs.live_pods(name, "worker").items()
+                                    if key not in killed and pod["status"].get("phase") == "Running"], 60, "a worker")
+        killed.add(fresh[0]["metadata"]["name"])
+        jobs.kill_container(fresh[0])
+    failed = jobs.wait_failed(name)
+    assert failed["reason"] == "BackoffLimitExceeded"
+    assert "backoffLimit" in failed["message"] and "137" in failed["message"]
+
+
+@pytest.mark.unproven
+def test_worker_out_of_memory(jobs):
+    job = endless(runPolicy_backoffLimit=1)
+    container, = job["spec"]["workers"]["template"]["spec"]["containers"]
+    container["resources"] = {"requests": {"memory": "24Mi"}, "limits": {"memory": "24Mi"}}
+    name = jobs.apply(job)
+    failed = jobs.wait_failed(name)
+    assert failed["reason"] == "BackoffLimitExceeded"
+    assert "memory" in failed["message"]
+
+
+# name of the job -> (its manifest, reason, words that its message has)
+def _obstacles():
+    no_image = endless("no-image")
+    container, = no_image["spec"]["workers"]["template"]["spec"]["containers"]
+    container["image"] = "registry.invalid/nothing:1"
+    no_claim = endless("no-claim")
+    no_claim["spec"]["workers"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "absent"
+    never_bound = endless("never-bound")
+    never_bound["spec"]["workers"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "unbound"
+    too_large = endless("too-large")
+    container, = too_large["spec"]["workers"]["template"]["spec"]["containers"]
+    container["resources"] = {"requests": {"cpu": "1000"}}
+    no_model = endless("no-model")
+    no_model["spec"]["model"] = {"configMapRef": {"name": "absent", "key": "model.json"}}
+    return {
+        "no-image": (no_image, "ImagePullFailed", ["registry.invalid/nothing:1"]),
+        "no-claim": (no_claim, "VolumeNotBound", ["absent"]),
+        "never-bound": (never_bound, "VolumeNotBound", ["unbound"]),
+        "too-large": (too_large, "Unschedulable", ["cpu"]),
+        "no-model": (no_model, "PodNotStarting", ["absent"]),
+    }
+
+
+@pytest.fixture(scope="module")
+def obstructed(module_jobs):
+    """All of these jobs wait side by side."""
+    module_jobs.kubectl.apply(claim("unbound", storageClassName="none"))
+    module_jobs.apply(*(job for job, _, _ in _obstacles().values()))
+    return module_jobs
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if name in ("no-claim", "never-bound") else [pytest.mark.unproven])
+    for name in sorted(_obstacles())])
+def test_obstacle_is_told(obstructed, name):
+    _, reason, words = _obstacles()[name]
+    running = obstructed.wait_reason(name, "Running", reason)
+    assert running["status"] == "False"
+    for word in words:
+        assert word in running["message"]
+    assert is_true("Stalled")(obstructed.get(name))
+
+
+@pytest.mark.unproven
+def test_quota_in_the_way_and_out_of_it(jobs):
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"},
+             "spec": {"hard": {"pods": "2"}}}
+    jobs.kubectl.apply(quota)
+    wait_until(lambda: jobs.kubectl.get("quota", "small").get("status", {}).get("hard"), 30, "the quota to count")
+    name = jobs.apply(manifest())
+    told = jobs.wait_reason(name, "Running", "QuotaExceeded")
+    assert "small" in told["message"]
+    jobs.kubectl.run("delete", "quota", "small")
+    jobs.wait_succeeded(name)
+
+
+@pytest.mark.unproven
+def test_image_that_comes_later(jobs, image_names):
+    """The reason goes away by itself once the cause is gone."""
+    job = manifest()
+    container, = job["spec"]["workers"]["template"]["spec"]["containers"]
+    container["image"] = "registry.invalid/later:1"
+    name = jobs.apply(job)
+    jobs.wait_reason(name, "Running", "ImagePullFailed")
+    cluster = jobs.kubectl.cluster
+    done = cluster.containerd("images", "tag", image_names["worker"], "registry.invalid/later:1", capture_output=True,
+                              text=True)
+    assert done.returncode == 0, done.stderr
+    jobs.wait_succeeded(name)
+
+
+@pytest.mark.unproven
+def test_node_that_dies(jobs, cluster):
+    """The node goes away with everything on it, the operator included, and comes back empty."""
+    name = jobs.apply(manifest(fit_epochs=_EPOCHS))
+    jobs.wait_training(name)
+    before = set(jobs.live_pods(name))
+    cluster.signal_daemon("kubelet", signal.SIGSTOP)
+    try:
+        jobs.kubectl.run("delete", "node", "node-0")
+        # Kubernetes waits for most of a minute before it gives the pods of a missing node up.
+        wait_until(lambda: before.isdisjoint(pod["metadata"]["name"] for pod in jobs.pods(name)), 120,
+                   "the dead node's pods to be given up")
+    finally:
+        cluster.signal_daemon("kubelet", signal.SIGKILL)
+    jobs.wait_succeeded(name, 180)
+    assert jobs.history(name)["examples"] == [EXAMPLES_IN_DIGITS_CSV] * _EPOCHS
+
+
+@pytest.mark.unproven
+def test_obstacle_of_admission_is_told(administrator, cluster, digits):
+    """A namespace whose policy refuses the job's pods."""
+    administrator.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+        "name": "admission", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    jobs = prepare(Kubectl(cluster, "admission"), digits)
+    job = manifest()
+    job["spec"]["workers"]["template"]["spec"]["hostNetwork"] = True
+    name = jobs.apply(job)
+    told = jobs.wait_reason(name, "Running", "PodRefused")
+    assert "hostNetwork" in told["message"] or "host namespaces" in told["message"]
+    assert condition(jobs.get(name), "Failed").get("status") != "True"
+    administrator.run("delete", "namespace", "admission", "--wait=false")
