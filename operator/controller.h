@@ -1,0 +1,91 @@
+// Everything that runs while this operator leads: watches, the queue, the threads that reconcile,
+// the questions to parameter servers.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/clock.h"
+#include "operator/cluster_view.h"
+#include "operator/kube/client.h"
+#include "operator/kube/informer.h"
+#include "operator/kube/work_queue.h"
+#include "operator/operator_metrics.h"
+#include "operator/progress_poller.h"
+#include "operator/reconciler.h"
+#include "operator/settings.h"
+
+namespace elephas {
+
+class Controller final : private ClusterView {
+ public:
+  struct Options {
+    Settings settings = {};
+    std::vector<std::string> namespaces = {};  // empty: all
+    int concurrency = 4;
+    ProgressPoller::Options progress = {};
+  };
+  // All of them outlive it.
+  struct Parts {
+    kube::Client& client;
+    OperatorMetrics& metrics;
+    Reconciler::RecordEvent record;
+    const Clock& clock;
+  };
+  Controller(Parts parts, Options options);
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+  ~Controller() override;
+
+  // Starts the watches, and the work once the first lists are there. Does not wait for them.
+  void Start();
+  // Ends all of it; a reconcile under way is finished.
+  void Stop();
+  // Are the lists there, so that decisions can be made?
+  [[nodiscard]] bool Synced() const;
+  // For /metrics.
+  [[nodiscard]] std::map<std::string, std::int64_t> JobsByState() const;
+
+ private:
+  // As text: small, and read again only by a reconcile.
+  struct CachedJob {
+    std::string text, state;
+    friend bool operator==(const CachedJob&, const CachedJob&) = default;
+  };
+  struct Watches {
+    std::string ns;  // empty: all
+    std::unique_ptr<kube::Informer<CachedJob>> jobs;
+    std::unique_ptr<kube::Informer<Pod>> pods;
+  };
+
+  [[nodiscard]] std::optional<nlohmann::json> FindJob(const kube::ObjectName& name) const override;
+  [[nodiscard]] std::vector<Pod> PodsOf(const std::string& ns,
+                                        const std::string& job_uid) const override;
+  [[nodiscard]] const Watches* WatchesOf(const std::string& ns) const;
+  Watches MakeWatches(const std::string& ns);
+  void PodChanged(const kube::ObjectName& name, const Pod* old, const Pod* now);
+  void CountReplacement(const kube::ObjectName& job);
+  void Work();
+  void HandleOne(const kube::ObjectName& job);
+
+  using Time = std::chrono::steady_clock::time_point;
+  const Parts parts_;
+  const Options options_;
+  kube::WorkQueue queue_;
+  ProgressPoller progress_;
+  Reconciler reconciler_;
+  std::vector<Watches> watches_;
+  std::mutex deaths_mutex_;
+  std::map<kube::ObjectName, Time> deaths_;  // of pods not yet replaced, by job; guarded
+  std::atomic<bool> stopping_ = false;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace elephas

@@ -1,0 +1,182 @@
+// elephas-operator: runs the ElephasJobs of a cluster, or of some of its namespaces.
+//
+// Ends with 0 after SIGTERM or SIGINT, 2 for a bad command line, 1 for what fails later: no
+// configuration of a cluster, a port in use, the Lease lost.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "common/clock.h"
+#include "common/http_server.h"
+#include "common/log.h"
+#include "operator/controller.h"
+#include "operator/crd.h"
+#include "operator/kube/event_recorder.h"
+#include "operator/kube/leader_election.h"
+#include "operator/kube/rest_client.h"
+#include "operator/operator_flags.h"
+#include "operator/operator_metrics.h"
+#include "operator/yaml_text.h"
+
+namespace elephas {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kBadUsage = 2;
+constexpr std::chrono::seconds kGrace{5};
+
+int Complain(int exit_code, const std::string& message) {
+  std::fprintf(stderr, "elephas-operator: %s\n", message.c_str());
+  return exit_code;
+}
+
+// A pod's own account first; outside of a cluster, the user's.
+Result<kube::RestConfig> FindCluster(const OperatorFlags& flags) {
+  const kube::Environment environment = kube::ProcessEnvironment();
+  if (flags.kubeconfig.empty()) {
+    auto own = kube::InClusterConfig(environment);
+    if (own.ok() || own.status().code() != Code::kNotFound) return own;
+  }
+  kube::KubeconfigOptions options;
+  options.path = flags.kubeconfig;
+  return kube::LoadKubeconfig(options, environment);
+}
+
+// From here on these signals only end AwaitSignal(): threads inherit the mask.
+sigset_t BlockSignals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  return ends;
+}
+
+// One name for each start, so that a Lease left by a former one is not taken for ours.
+std::string Identity(const OperatorFlags& flags) {
+  char host[256] = "operator";
+  if (flags.identity.empty()) (void)gethostname(host, sizeof host - 1);
+  const SystemClock clock;
+  return (flags.identity.empty() ? std::string(host) : flags.identity) + "-" +
+         std::to_string(getpid()) + "-" + std::to_string(clock.UnixMillis());
+}
+
+// /healthz: the process answers. /readyz: it leads and knows what there is, or waits to lead.
+HttpReply Answer(const HttpRequest& request, const Controller& controller, OperatorMetrics& metrics,
+                 const std::atomic<bool>& leading) {
+  HttpReply reply;
+  reply.content_type = "text/plain; charset=utf-8";
+  if (request.path() == "/metrics") {
+    metrics.SetJobs(controller.JobsByState());
+    reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    reply.body = metrics.Text();
+  } else if (request.path() == "/healthz") {
+    reply.body = "ok\n";
+  } else if (request.path() == "/readyz") {
+    const bool ready = !leading || controller.Synced();
+    reply.status = ready ? 200 : 503;
+    reply.body = ready ? "ok\n" : "the first lists are not complete yet\n";
+  } else {
+    reply.status = 404;
+    reply.body = "there are /healthz, /readyz and /metrics\n";
+  }
+  return reply;
+}
+
+int Run(const OperatorFlags& flags) {
+  const sigset_t ends = BlockSignals();
+  if (Status log =
+          InitLog({.role = "operator", .format = flags.log_format, .level = flags.log_level});
+      !log.ok()) {
+    return Complain(kBadUsage, log.message());
+  }
+  const SystemClock clock;
+  OperatorMetrics metrics;
+  const auto config = FindCluster(flags);
+  if (!config.ok()) return Complain(kFailed, config.status().message());
+  const auto client = kube::MakeRestClient(*config, metrics);
+  if (!client.ok()) return Complain(kFailed, client.status().message());
+
+  kube::EventRecorder recorder(**client, clock, {.instance = flags.identity});
+  recorder.Start();
+  Controller controller(
+      {.client = **client,
+       .metrics = metrics,
+       .record =
+           [&recorder](const Job& job, const JobEvent& event) {
+             recorder.Record({kube::kElephasJob, {job.ns, job.name}, job.uid},
+                             event.warning ? kube::EventType::kWarning : kube::EventType::kNormal,
+                             event.reason, event.message);
+           },
+       .clock = clock},
+      {.settings = flags.settings,
+       .namespaces = flags.namespaces,
+       .concurrency = flags.concurrency});
+  std::atomic<bool> leading = !flags.leader_elect;
+
+  HttpServer::Options http;
+  http.address = flags.address;
+  http.port = flags.port;
+  auto server = HttpServer::Start(
+      http, [&](HttpRequest& request) { return Answer(request, controller, metrics, leading); });
+  if (!server.ok()) return Complain(kFailed, server.status().message());
+  LogInfo("listening", {{"port", (*server)->port()}});
+
+  // Ends by itself only when the Lease is lost: then another operator works already, and this
+  // process starts again from nothing.
+  std::jthread election;
+  std::atomic<bool> lost = false;
+  if (flags.leader_elect) {
+    election = std::jthread([&](const std::stop_token& stop) {
+      kube::LeaderElector elector(
+          **client, clock,
+          {.ns = flags.lease_namespace, .name = flags.lease_name, .identity = Identity(flags)},
+          metrics);
+      const bool asked = elector.Run(
+          stop,
+          [&] {
+            leading = true;
+            LogInfo("leading", {{"lease", flags.lease_name}});
+            controller.Start();
+          },
+          [&] { controller.Stop(); });
+      if (asked) return;
+      lost = true;
+      kill(getpid(), SIGTERM);
+    });
+  } else {
+    metrics.Leading(true);
+    controller.Start();
+  }
+
+  int signal = 0;
+  while (sigwait(&ends, &signal) != 0) {
+  }
+  LogInfo("stopping", {{"reason", lost ? "the Lease is lost" : "signal"}});
+  if (election.joinable()) {
+    election.request_stop();
+    election.join();
+  }
+  controller.Stop();
+  recorder.Stop();
+  (*server)->Stop(kGrace);
+  return lost ? Complain(kFailed, "the Lease is lost") : 0;
+}
+
+}  // namespace
+}  // namespace elephas
+
+int main(int argc, char** argv) {
+  int exit_code = 0;
+  const auto flags = elephas::ParseOperatorFlags(argc, argv, exit_code);
+  if (!flags) return exit_code;
+  if (flags->print_crd) {
+    std::fputs(elephas::YamlText(elephas::MakeCrd()).c_str(), stdout);
+    return 0;
+  }
+  return elephas::Run(*flags);
+}

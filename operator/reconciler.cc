@@ -1,0 +1,344 @@
+#include "operator/reconciler.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "common/log.h"
+#include "common/names.h"
+#include "operator/desired_objects.h"
+#include "operator/desired_pods.h"
+#include "operator/kube/base64.h"
+#include "operator/outcome.h"
+
+namespace elephas {
+
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+// How long a watch may be behind our own writes.
+constexpr std::int64_t kWatchDelayMs = 10'000;
+// Secret, Service and NetworkPolicy, in a refusal.
+constexpr std::string_view kNeeds = "what the job needs";
+// Nobody tells when a Service was changed by hand.
+constexpr std::int64_t kReapplyMs = 600'000;
+
+Result<std::string> NewToken() {
+  std::array<unsigned char, 32> bytes{};
+  if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+    return Internal(std::string("no random numbers: ") + std::strerror(errno));
+  }
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string token;
+  for (const unsigned char byte : bytes) {
+    token += kDigits[byte >> 4U];
+    token += kDigits[byte & 15U];
+  }
+  return token;
+}
+
+Status Taken(const kube::Kind& kind, const std::string& name) {
+  return Exists("there is a " + std::string(kind.kind) + " " + name +
+                " that does not belong to this job; remove it, or give the job another name");
+}
+
+bool IsRefusal(const Status& status) {
+  return status.code() == Code::kForbidden || status.code() == Code::kInvalid ||
+         status.code() == Code::kExists;
+}
+
+// Nothing to be done: it is gone, or another one has its name.
+bool IsGone(const Status& status) {
+  return status.code() == Code::kNotFound || status.code() == Code::kConflict;
+}
+
+std::string VersionOf(const json& object) {
+  return object.value("/metadata/resourceVersion"_json_pointer, "");
+}
+
+// The cluster's status without what others have put in.
+json OurPart(const json& status, const json& ours) {
+  json out = status;
+  const auto conditions = out.find("conditions");
+  if (conditions == out.end() || !conditions->is_array()) return out;
+  json kept = json::array();
+  for (const json& condition : *conditions) {
+    if (condition.is_object() && FindCondition(ours, condition.value("type", "")) != nullptr) {
+      kept.push_back(condition);
+    }
+  }
+  *conditions = std::move(kept);
+  return out;
+}
+
+std::string HostOf(const std::string& ip) {
+  return ip.find(':') == std::string::npos ? ip : "[" + ip + "]";
+}
+
+std::optional<ServerAddress> AddressOf(const Job& job, const Observed& observed,
+                                       const std::string& token) {
+  if (token.empty()) return std::nullopt;
+  const Pod* server = nullptr;
+  for (const Pod& pod : observed.pods) {
+    if (pod.role == PodRole::kServer && pod.index == 0) server = &pod;
+  }
+  if (server == nullptr || server->ip.empty() || server->running_ms == 0) return std::nullopt;
+  return ServerAddress{"http://" + HostOf(server->ip) + ":" + std::to_string(ServerPort(job.spec)),
+                       token};
+}
+
+}  // namespace
+
+Reconciler::Reconciler(Parts parts, Settings settings)
+    : parts_(std::move(parts)), settings_(std::move(settings)) {}
+
+Result<std::optional<milliseconds>> Reconciler::Reconcile(const kube::ObjectName& name) {
+  const std::optional<json> object = parts_.view.FindJob(name);
+  if (!object) {
+    Forget(name);
+    return std::optional<milliseconds>();
+  }
+  Memory* memory = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    memory = &memories_[name];
+  }
+  ELEPHAS_ASSIGN_OR_RETURN(const Plan plan, Run(name, *object, *memory));
+  if (!plan.wake_ms) return std::optional<milliseconds>();
+  const std::int64_t wait = *plan.wake_ms - parts_.clock.UnixMillis();
+  return std::optional(milliseconds(std::max<std::int64_t>(wait, 0)));
+}
+
+Result<Plan> Reconciler::Run(const kube::ObjectName& name, const json& object, Memory& memory) {
+  Job job = ParseJob(object);
+  if (memory.uid != job.uid) {  // another job of that name
+    if (!memory.uid.empty()) parts_.progress.Forget(memory.uid);
+    memory = Memory{};
+    memory.uid = job.uid;
+  }
+  // Garbage collection takes what belongs to it.
+  if (job.deleting) {
+    parts_.progress.Forget(job.uid);
+    return Plan{};
+  }
+  if (!memory.written.is_null() && memory.derived_from == VersionOf(object)) {
+    job.status = memory.written;  // the watch has not told yet
+  }
+  Observed observed = Observe(job, memory);
+  Plan plan = MakePlan(job, settings_, observed, parts_.clock.UnixMillis());
+  ELEPHAS_RETURN_IF_ERROR(Act(job, plan, observed, memory).Annotate(ToString(name)));
+  if (plan.delete_job) return plan;
+  ELEPHAS_RETURN_IF_ERROR(
+      WriteStatus(job, object, observed, plan, memory).Annotate(ToString(name)));
+  FollowProgress(job, observed, plan, memory);
+  return plan;
+}
+
+Observed Reconciler::Observe(const Job& job, Memory& memory) const {
+  const std::int64_t now = parts_.clock.UnixMillis();
+  Observed observed;
+  observed.pods = parts_.view.PodsOf(job.ns, job.uid);
+  observed.progress = parts_.progress.Latest(job.uid);
+  observed.refusal = memory.refusal;
+  for (Pod& pod : observed.pods) {
+    memory.created.erase(pod.name);
+    if (const auto found = memory.deleted.find(pod.name);
+        found != memory.deleted.end() && !pod.deleting) {
+      pod.deleting = true;
+      pod.deleted_by_ms = found->second + kWatchDelayMs;
+    }
+  }
+  std::erase_if(memory.created,
+                [&](const auto& entry) { return entry.second.created_ms + kWatchDelayMs < now; });
+  std::erase_if(memory.deleted,
+                [&](const auto& entry) { return entry.second + kWatchDelayMs < now; });
+  for (const auto& [name, pod] : memory.created) observed.pods.push_back(pod);
+  std::sort(observed.pods.begin(), observed.pods.end());
+  return observed;
+}
+
+Status Reconciler::Act(const Job& job, Plan& plan, Observed& observed, Memory& memory) {
+  if (plan.delete_job) {
+    LogInfo("job deleted", {{"job", job.name}, {"reason", "ttlSecondsAfterFinished"}});
+    const Status gone =
+        parts_.client.Delete(kube::kElephasJob, {job.ns, job.name}, {.uid = job.uid});
+    return gone.ok() || IsGone(gone) ? OkStatus() : gone;
+  }
+  const bool creates = !plan.create.empty();
+  bool refused = false;
+  const auto refuse = [&](const Status& status, std::string object) {
+    refused = true;
+    LogWarning("write refused",
+               {{"job", job.name}, {"object", object}, {"message", status.message()}});
+    const std::int64_t now = parts_.clock.UnixMillis();
+    memory.refusal = Refusal{status, std::move(object), now};
+    observed.refusal = memory.refusal;
+    plan.create.clear();
+    // What will be refused every time ends the job, and that is decided with the refusal at hand.
+    const bool for_good = status.code() != Code::kForbidden;
+    plan.wake_ms =
+        for_good ? now : std::min(plan.wake_ms.value_or(INT64_MAX), now + kRefusalRetryMs);
+  };
+  if (plan.apply_objects) {
+    const Status ensured = EnsureObjects(job, memory);
+    if (!ensured.ok() && !IsRefusal(ensured)) return ensured;
+    if (!ensured.ok()) refuse(ensured, std::string(kNeeds));
+  }
+  std::vector<CreatePod> made;
+  for (const CreatePod& pod : std::vector<CreatePod>(plan.create)) {
+    const Result<bool> created = Create(job, pod, memory);
+    if (!created.ok() && !IsRefusal(created.status())) return created.status();
+    if (!created.ok()) {
+      refuse(created.status(), "Pod " + PodName(job, pod.role, pod.index, pod.attempt));
+      break;
+    }
+    if (*created) made.push_back(pod);
+  }
+  if (!refused && memory.refusal && (creates || memory.refusal->object == kNeeds)) {
+    memory.refusal.reset();
+    observed.refusal.reset();
+  }
+  plan.create = std::move(made);
+  for (const DeletePod& pod : plan.remove) {
+    ELEPHAS_RETURN_IF_ERROR(Delete(job, pod, memory));
+  }
+  GiveBack(job, plan, observed, memory);
+  return OkStatus();
+}
+
+Status Reconciler::EnsureObjects(const Job& job, Memory& memory) {
+  ELEPHAS_RETURN_IF_ERROR(EnsureSecret(job, memory));
+  const json service = MakeService(job), policy = MakeNetworkPolicy(job, settings_);
+  const std::size_t hash = std::hash<std::string>()(service.dump() + policy.dump());
+  const std::int64_t now = parts_.clock.UnixMillis();
+  if (memory.applied == hash && now < memory.applied_ms + kReapplyMs) return OkStatus();
+  ELEPHAS_RETURN_IF_ERROR(EnsureObject(job, kube::kService, service));
+  if (settings_.network_policy) {
+    ELEPHAS_RETURN_IF_ERROR(EnsureObject(job, kube::kNetworkPolicy, policy));
+  }
+  memory.applied = hash;
+  memory.applied_ms = now;
+  return OkStatus();
+}
+
+Status Reconciler::EnsureSecret(const Job& job, Memory& memory) {
+  if (!memory.token.empty()) return OkStatus();
+  const kube::ObjectName name{job.ns, SecretName(job)};
+  Result<json> secret = parts_.client.Get(kube::kSecret, name);
+  if (secret.status().code() == Code::kNotFound) {
+    ELEPHAS_ASSIGN_OR_RETURN(std::string token, NewToken());
+    const Result<json> made = parts_.client.Create(kube::kSecret, MakeSecret(job, token));
+    if (!made.ok()) return made.status().Annotate("Secret " + name.name);
+    memory.token = std::move(token);
+    return OkStatus();
+  }
+  ELEPHAS_RETURN_IF_ERROR(secret.status());
+  if (!IsOwned(*secret, job)) return Taken(kube::kSecret, name.name);
+  const std::string encoded =
+      secret->value("/data"_json_pointer / std::string(names::kTokenKey), std::string());
+  auto token = kube::DecodeBase64(encoded);
+  if (!token || token->empty()) {
+    // Stored as it was sent where nobody encodes it.
+    token =
+        secret->value("/stringData"_json_pointer / std::string(names::kTokenKey), std::string());
+  }
+  if (token->empty()) return Internal("Secret " + name.name + " holds no token");
+  memory.token = *std::move(token);
+  return OkStatus();
+}
+
+Status Reconciler::EnsureObject(const Job& job, const kube::Kind& kind, const json& object) {
+  const kube::ObjectName name = kube::NameOf(object);
+  const Result<json> there = parts_.client.Get(kind, name);
+  if (there.ok() && !IsOwned(*there, job)) return Taken(kind, name.name);
+  if (!there.ok() && there.status().code() != Code::kNotFound) return there.status();
+  return parts_.client.Apply(kind, object)
+      .status()
+      .Annotate(std::string(kind.kind) + " " + name.name);
+}
+
+Result<bool> Reconciler::Create(const Job& job, const CreatePod& pod, Memory& memory) {
+  const json object = MakePod(job, settings_, pod.role, pod.index, pod.attempt, pod.failures);
+  const kube::ObjectName name = kube::NameOf(object);
+  const Result<json> made = parts_.client.Create(kube::kPod, object);
+  if (made.status().code() == Code::kExists) {
+    ELEPHAS_ASSIGN_OR_RETURN(const json there, parts_.client.Get(kube::kPod, name));
+    if (!IsOwned(there, job)) return Taken(kube::kPod, name.name);
+  } else if (!made.ok()) {
+    return made.status();
+  }
+  Pod expected;
+  expected.name = name.name;
+  expected.owner_uid = job.uid;
+  expected.role = pod.role;
+  expected.index = pod.index;
+  expected.attempt = pod.attempt;
+  expected.failures = pod.failures;
+  expected.created_ms = parts_.clock.UnixMillis();
+  memory.created[name.name] = expected;
+  if (!made.ok()) return false;
+  if (parts_.created) parts_.created(job, pod);
+  if (!pod.replaces.empty()) parts_.record(job, ReplacementEvent(pod, name.name));
+  LogInfo("pod created",
+          {{"job", job.name}, {"pod", name.name}, {"replaces", pod.replaces}, {"why", pod.why}});
+  return true;
+}
+
+Status Reconciler::Delete(const Job& job, const DeletePod& pod, Memory& memory) {
+  if (pod.uid.empty()) return OkStatus();  // made just now; the watch tells its uid
+  const Status gone = parts_.client.Delete(kube::kPod, {job.ns, pod.name}, {.uid = pod.uid});
+  if (!gone.ok() && !IsGone(gone)) return gone;
+  memory.deleted[pod.name] = parts_.clock.UnixMillis();
+  LogInfo("pod deleted", {{"job", job.name}, {"pod", pod.name}, {"why", pod.why}});
+  return OkStatus();
+}
+
+void Reconciler::GiveBack(const Job& job, const Plan& plan, const Observed& observed,
+                          const Memory& memory) {
+  if (plan.give_back.empty()) return;
+  const auto address = AddressOf(job, observed, memory.token);
+  if (!address) return;
+  for (const std::string& worker : plan.give_back) parts_.progress.GiveBack(*address, worker);
+}
+
+Status Reconciler::WriteStatus(const Job& job, const json& object, const Observed& observed,
+                               const Plan& plan, Memory& memory) {
+  const json status = MakeStatus(job, observed, plan, parts_.clock.UnixMillis());
+  if (status != OurPart(job.status, status)) {
+    const json patch{{"metadata", {{"namespace", job.ns}, {"name", job.name}, {"uid", job.uid}}},
+                     {"status", status}};
+    const Result<json> written = parts_.client.ApplyStatus(kube::kElephasJob, patch);
+    // Deleted meanwhile: there is nobody to tell.
+    if (!written.ok() && IsGone(written.status())) return OkStatus();
+    ELEPHAS_RETURN_IF_ERROR(written.status());
+    memory.written = status;
+    memory.derived_from = VersionOf(object);
+  }
+  for (const JobEvent& event : EventsOf(job.status, status)) parts_.record(job, event);
+  return OkStatus();
+}
+
+void Reconciler::FollowProgress(const Job& job, const Observed& observed, const Plan& plan,
+                                const Memory& memory) {
+  const auto address = AddressOf(job, observed, memory.token);
+  if (!address || plan.end || plan.suspended || IsFinished(job)) {
+    parts_.progress.Pause(job.uid);
+  } else {
+    parts_.progress.Follow(job.uid, {job.ns, job.name}, *address);
+  }
+}
+
+void Reconciler::Forget(const kube::ObjectName& name) {
+  const std::lock_guard lock(mutex_);
+  const auto found = memories_.find(name);
+  if (found == memories_.end()) return;
+  parts_.progress.Forget(found->second.uid);
+  memories_.erase(found);
+}
+
+}  // namespace elephas

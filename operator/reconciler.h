@@ -1,0 +1,85 @@
+// One job, from what the cluster holds to what the job wants. docs/design/operator.md is its story.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "common/clock.h"
+#include "common/result.h"
+#include "operator/cluster_view.h"
+#include "operator/job.h"
+#include "operator/kube/client.h"
+#include "operator/observed.h"
+#include "operator/plan.h"
+#include "operator/progress_source.h"
+#include "operator/settings.h"
+#include "operator/status.h"
+
+namespace elephas {
+
+// Thread-safe for different jobs; the work queue never hands out one job twice at once. All that it
+// points to must outlive it.
+class Reconciler {
+ public:
+  using RecordEvent = std::function<void(const Job&, const JobEvent&)>;
+  struct Parts {
+    kube::Client& client;
+    const ClusterView& view;
+    ProgressSource& progress;
+    RecordEvent record;  // must not wait
+    const Clock& clock;
+    // A pod was asked for; may be empty.
+    std::function<void(const Job&, const CreatePod&)> created = {};
+  };
+  Reconciler(Parts parts, Settings settings);
+
+  // Brings the job one step further. The value: when to look again even if nothing happens. Errors
+  // are to be tried again; what the API server refuses for good is in the job's status instead.
+  Result<std::optional<std::chrono::milliseconds>> Reconcile(const kube::ObjectName& name);
+
+ private:
+  // What is remembered of a job between reconciles. All of it can be found out again: a new
+  // operator starts without.
+  struct Memory {
+    std::string uid;
+    std::string token;            // of the Secret; empty: not looked up yet
+    std::size_t applied = 0;      // hash of Service and NetworkPolicy as they were applied
+    std::int64_t applied_ms = 0;  // and when
+    std::optional<Refusal> refusal;
+    // Writes that the watch may not have told yet, by pod name.
+    std::map<std::string, Pod> created;
+    std::map<std::string, std::int64_t> deleted;  // and when
+    // The last status written, and the version of the job that it was derived from.
+    nlohmann::json written;
+    std::string derived_from;
+  };
+
+  Result<Plan> Run(const kube::ObjectName& name, const nlohmann::json& object, Memory& memory);
+  Observed Observe(const Job& job, Memory& memory) const;
+  // Carries out the plan. Refusals end up in `observed`; what turned out to be done already is
+  // taken out of the plan.
+  Status Act(const Job& job, Plan& plan, Observed& observed, Memory& memory);
+  Status EnsureObjects(const Job& job, Memory& memory);
+  Status EnsureSecret(const Job& job, Memory& memory);
+  Status EnsureObject(const Job& job, const kube::Kind& kind, const nlohmann::json& object);
+  // True: made now; false: it was there, and ours.
+  Result<bool> Create(const Job& job, const CreatePod& pod, Memory& memory);
+  Status Delete(const Job& job, const DeletePod& pod, Memory& memory);
+  void GiveBack(const Job& job, const Plan& plan, const Observed& observed, const Memory& memory);
+  Status WriteStatus(const Job& job, const nlohmann::json& object, const Observed& observed,
+                     const Plan& plan, Memory& memory);
+  void FollowProgress(const Job& job, const Observed& observed, const Plan& plan,
+                      const Memory& memory);
+  void Forget(const kube::ObjectName& name);
+
+  const Parts parts_;
+  const Settings settings_;
+  std::mutex mutex_;
+  std::map<kube::ObjectName, Memory> memories_;  // the map is guarded by mutex_, its values are not
+};
+
+}  // namespace elephas
