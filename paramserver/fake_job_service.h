@@ -21,7 +21,7 @@ class VectorBuffer final : public FloatBuffer {
   std::vector<float> values_;
 };
 
-class FakeJobService final : public JobService {
+class FakeJobService : public JobService {
  public:
   // What the calls answer.
   Status answer;  // an error here is every call's answer
@@ -237,6 +237,7 @@ class FakeJobService final : public JobService {
   }
   [[nodiscard]] nlohmann::json HistoryJson() const override { return {{"loss", {0.5}}}; }
   [[nodiscard]] std::shared_ptr<const ModelLayout> Layout() const override { return layout; }
+  [[nodiscard]] EndState End() const override { return {}; }
   void Shutdown() override {}
 
  private:

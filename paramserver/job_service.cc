@@ -179,6 +179,7 @@ Status JobServiceImpl::Fail(const std::string& worker, const std::string& reason
   // Before the line that says so: who found out.
   LogError("worker failed", {{"worker", worker}, {"reason", reason}, {"message", message}});
   FailJob(reason, message);
+  told_.insert(worker);  // by itself
   return OkStatus();
 }
 

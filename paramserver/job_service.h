@@ -183,6 +183,12 @@ class JobService {
   [[nodiscard]] virtual JobSample Sample() const = 0;
   // Null before initialisation.
   [[nodiscard]] virtual std::shared_ptr<const ModelLayout> Layout() const = 0;
+  // Server 0: is the job over, and has every worker that is still there been told so?
+  struct EndState {
+    bool over = false;
+    bool told = false;
+  };
+  [[nodiscard]] virtual EndState End() const = 0;
   // Wakes every waiting call, which then answers kUnavailable; writes the last checkpoint down.
   virtual void Shutdown() = 0;
 };

@@ -95,6 +95,7 @@ class JobServiceImpl final : public JobService {
   [[nodiscard]] nlohmann::json HistoryJson() const override;
   [[nodiscard]] JobSample Sample() const override;
   [[nodiscard]] std::shared_ptr<const ModelLayout> Layout() const override;
+  [[nodiscard]] EndState End() const override;
   void Shutdown() override;
 
  private:
@@ -206,6 +207,7 @@ class JobServiceImpl final : public JobService {
   bool stopping_ = false;
   std::string failure_reason_, failure_message_;
   std::vector<std::string> outputs_;
+  std::set<std::string> told_;  // workers that know that the job is over
   Throughput throughput_;
   std::optional<Clock::TimePoint> epoch_started_;
   JobCounters counters_;

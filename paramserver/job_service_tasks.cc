@@ -30,6 +30,7 @@ Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incar
   Lock lock(mutex_);
   const auto deadline = std::chrono::steady_clock::now() + wait;
   for (;;) {
+    if (failed_ || finalized()) told_.insert(worker);
     if (failed_) {
       return LeaseReply{LeaseReply::State::kFailed, std::nullopt,
                         failure_reason_ + ": " + failure_message_};
@@ -114,6 +115,16 @@ Result<UpdateOutcome> JobServiceImpl::FinishTask(LeaseId lease, Incarnation inca
   CloseEpochsAndCheckpoint();
   changed_.notify_all();
   return UpdateOutcome::kApplied;
+}
+
+JobService::EndState JobServiceImpl::End() const {
+  const std::lock_guard lock(mutex_);
+  EndState end;
+  end.over = failed_ || finalized();
+  end.told = end.over && std::ranges::all_of(coordinator_.workers(), [&](const auto& entry) {
+               return !entry.second.live || told_.contains(entry.first);
+             });
+  return end;
 }
 
 }  // namespace elephas

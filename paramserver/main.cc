@@ -1,12 +1,14 @@
 // elephas-paramserver: the parameter server of one job.
 //
-// Ends with 0 after SIGTERM or SIGINT, 2 for a bad command line or manifest, 1 for what fails later
-// (a port in use, a checkpoint folder that cannot be used).
+// Ends with 0 after SIGTERM or SIGINT, or with --exit-when-done when the job is over (whether it
+// succeeded is in the termination log), 2 for a bad command line or manifest, 1 for what fails
+// later (a port in use, a checkpoint folder that cannot be used).
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -15,6 +17,7 @@
 #include "common/http_server.h"
 #include "common/job_spec.h"
 #include "common/log.h"
+#include "paramserver/exit_when_done.h"
 #include "paramserver/job_service.h"
 #include "paramserver/peer_client.h"
 #include "paramserver/rest_handler.h"
@@ -128,11 +131,27 @@ sigset_t BlockSignals() {
   return ends;
 }
 
-void AwaitEnd(const sigset_t& ends) {
+void AwaitSignal(const sigset_t& ends) {
   int signal = 0;
   while (sigwait(&ends, &signal) != 0) {
   }
   LogInfo("stopping", {{"signal", signal}});
+}
+
+void AwaitEnd(const sigset_t& ends, const ServerFlags& flags, const std::string& token,
+              JobService& service) {
+  if (!flags.exit_when_done) return AwaitSignal(ends);
+  DoneWatch watch(service, {.coordinator_url = flags.index > 0 ? flags.coordinator : "",
+                            .token = token,
+                            .servers = service.spec().parameter_servers.replicas});
+  constexpr timespec kLook{0, 100'000'000};
+  while (!watch.Done()) {
+    if (const int signal = sigtimedwait(&ends, nullptr, &kLook); signal > 0) {
+      LogInfo("stopping", {{"signal", signal}});
+      return;
+    }
+  }
+  LogInfo("stopping", {{"reason", "the job is over"}});
 }
 
 int Serve(const ServerFlags& flags) {
@@ -186,7 +205,14 @@ int Serve(const ServerFlags& flags) {
     }
   }
 
-  AwaitEnd(ends);
+  AwaitEnd(ends, flags, *token, **service);
+  if (!flags.termination_log.empty()) {
+    // Not aside and renamed: the file is one that the kubelet holds.
+    const std::string last = TerminationMessage((*service)->StatusJson());
+    if (std::ofstream file(flags.termination_log, std::ios::trunc); !(file << last).flush()) {
+      LogWarning("the termination log cannot be written", {{"path", flags.termination_log}});
+    }
+  }
   (*service)->Shutdown();  // first: it wakes the requests that wait, so that they can be answered
   if (peer) peer->Stop();
   if (*metrics) (*metrics)->Stop(kGrace);

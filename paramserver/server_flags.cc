@@ -59,6 +59,12 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
       ->envname("ELEPHAS_GROUP_COMMIT_SECONDS");
   app.add_flag("--resume", flags.resume, "continue from the newest checkpoint of any run")
       ->envname("ELEPHAS_RESUME");
+  app.add_flag("--exit-when-done", flags.exit_when_done,
+               "end when the job is over and its workers have been told")
+      ->envname("ELEPHAS_EXIT_WHEN_DONE");
+  app.add_option("--termination-log", flags.termination_log,
+                 "file that gets the job's last status, as JSON of at most 4096 bytes")
+      ->envname("ELEPHAS_TERMINATION_LOG");
   app.add_option("--log-format", flags.log_format, "text or json (ELEPHAS_LOG_FORMAT)")
       ->check(CLI::IsMember({"text", "json"}));
   app.add_option("--log-level", flags.log_level,

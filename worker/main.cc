@@ -1,7 +1,7 @@
 // elephas-worker: joins a job's parameter server and does what it is leased, until the job ends.
 //
 // Exit codes: 0 the job succeeded, 3 the job failed (the server holds the reason), 2 bad usage, 1
-// the server could not be reached or refused this worker.
+// the server could not be reached or refused this worker, 143 after SIGTERM.
 #include <ATen/Parallel.h>
 #include <malloc.h>
 
@@ -22,6 +22,7 @@
 #include "worker/job_client.h"
 #include "worker/loaded_job.h"
 #include "worker/session.h"
+#include "worker/termination.h"
 #include "worker/worker_metrics.h"
 
 namespace elephas {
@@ -170,7 +171,8 @@ int Main(int argc, char** argv) {
   app.add_option("--name", options.name, "This worker's name, unique in the job")
       ->required()
       ->envname("ELEPHAS_WORKER_NAME");
-  app.add_option("--base", options.base, "Folder that URIs without a scheme are relative to");
+  app.add_option("--base", options.base, "Folder that URIs without a scheme are relative to")
+      ->envname("ELEPHAS_BASE");
   app.add_option("--token-file", token_file, "File with the job's bearer token")
       ->required()
       ->envname("ELEPHAS_TOKEN_FILE");
@@ -200,6 +202,7 @@ int Main(int argc, char** argv) {
     options.token.pop_back();
   }
   std::signal(SIGPIPE, SIG_IGN);
+  LeaveOnSignal(options.server, options.token, options.name);
   return Work(options);
 }
 

@@ -1,0 +1,98 @@
+"""The programs as a pod runs them: nobody supervises, the server ends by itself, SIGTERM gives leases back."""
+
+import json
+import signal
+import urllib.request
+
+import pytest
+from job import counting_job, counts
+from support import wait_until
+
+TOKEN = "a-token-of-this-test"
+
+
+@pytest.fixture
+def pods(tmp_path, bin_dir, processes):
+    """start(job) -> (server, start_worker, status), and last_words() -> what the server left behind."""
+    token, port_file, last_words = tmp_path / "token", tmp_path / "port", tmp_path / "termination-log"
+    token.write_text(TOKEN + "\n")
+    last_words.write_text("")
+
+    def start(job):
+        server = processes(
+            bin_dir / "elephas-paramserver", "--job", job, "--uid", "1", "--base", tmp_path, "--address", "127.0.0.1",
+            "--port", "0", "--port-file", port_file, "--token-file", token, "--exit-when-done",
+            "--termination-log", last_words, name="server")
+        port = wait_until(lambda: port_file.exists() and port_file.read_text().strip(), 30, "the server's port")
+        url = f"http://127.0.0.1:{port}"
+
+        def start_worker(name):
+            return processes(bin_dir / "elephas-worker", "--server", url, "--name", name, "--base", tmp_path,
+                             "--token-file", token, name=name)
+
+        def status():
+            request = urllib.request.Request(f"{url}/v1/status", headers={"Authorization": f"Bearer {TOKEN}"})
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                return json.load(reply)
+
+        return server, start_worker, status
+
+    return start, lambda: json.loads(last_words.read_text())
+
+
+def test_server_ends_with_the_job_and_leaves_its_numbers(tmp_path, pods):
+    start, last_words = pods
+    server, start_worker, _ = start(counting_job(tmp_path, 8, fit_epochs=2))
+    workers = [start_worker(f"worker-{i}") for i in range(2)]
+    assert [each.wait() for each in workers] == [0, 0]
+    assert server.wait() == 0
+    said = last_words()
+    assert said["state"] == "Succeeded"
+    assert said["epoch"] == said["epochs"] == 2
+    assert said["progress"] == 1
+    assert said["metrics"]["loss"] > 0
+    assert any(each.endswith("model.safetensors") for each in said["outputs"])
+    assert (counts(tmp_path) == 2).all()
+
+
+def test_server_of_a_failed_job_says_why(tmp_path, pods):
+    start, last_words = pods
+    job = counting_job(tmp_path, 8, fit_epochs=2)
+    (tmp_path / "data.npz").unlink()
+    server, start_worker, _ = start(job)
+    assert start_worker("worker-0").wait() == 3
+    assert server.wait() == 0
+    said = last_words()
+    assert said["state"] == "Failed"
+    assert said["reason"] == "InvalidJob"
+    assert "data.npz" in said["message"]
+
+
+def test_a_worker_that_is_told_to_end_gives_its_leases_back_at_once(tmp_path, pods):
+    start, last_words = pods
+    # Long enough to be in the middle of; a lease lasts 15 s, far longer than the other worker takes for the rest.
+    server, start_worker, status = start(
+        counting_job(tmp_path, 64, fit={"epochs": 200, "batchSize": 1}, data_partitions=4))
+    first = start_worker("worker-0")
+
+    def works():
+        return any(each["lease"] for each in status()["workers"])
+
+    wait_until(works, 60, "worker-0 to hold a lease")
+    first.signal(signal.SIGTERM)
+    assert first.wait() == 128 + signal.SIGTERM
+    left = status()["workers"]
+    assert [(each["name"], each["state"], each["lease"]) for each in left] == [("worker-0", "Lost", None)]
+    second = start_worker("worker-1")
+    assert second.wait(120) == 0
+    assert server.wait() == 0
+    assert last_words()["state"] == "Succeeded"
+    assert (counts(tmp_path) == 200).all()
+
+
+def test_a_server_that_is_told_to_end_says_how_far_it_was(tmp_path, pods):
+    start, last_words = pods
+    server, _, _ = start(counting_job(tmp_path, 8))
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert last_words()["state"] == "Initializing"

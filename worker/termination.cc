@@ -1,0 +1,40 @@
+#include "worker/termination.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
+#include "common/log.h"
+#include "worker/job_client.h"
+
+namespace elephas {
+
+namespace {
+
+constexpr int kSignalBase = 128;
+
+}  // namespace
+
+void LeaveOnSignal(const std::string& server, const std::string& token, const std::string& name) {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  std::thread([ends, server, token, name] {
+    int signal = 0;
+    while (sigwait(&ends, &signal) != 0) {
+    }
+    JobClient client(server, token);
+    const Status left = client.Leave(name);
+    LogInfo("leaving", {{"worker", name},
+                        {"signal", signal},
+                        {"message", left.ok() ? "leases given back" : left.message()}});
+    // Not exit(): other threads are in the middle of their work.
+    _exit(kSignalBase + signal);
+  }).detach();
+}
+
+}  // namespace elephas
