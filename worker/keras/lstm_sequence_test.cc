@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -26,7 +27,10 @@ struct Case {
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 LstmSequence StepByStep(const Tensor& inputs, const Tensor& kernel, const Tensor& recurrent,
-                        const Tensor& bias, Tensor state, Tensor carry, const Tensor& mask) {
+                        const Tensor& bias, const Tensor& first_state, const Tensor& first_carry,
+                        const Tensor& mask) {
+  Tensor state = first_state;
+  Tensor carry = first_carry;
   std::vector<Tensor> states;
   for (std::int64_t t = 0; t < kSteps; ++t) {
     Tensor z = at::mm(inputs.select(1, t), kernel) + at::mm(state, recurrent);
@@ -70,7 +74,7 @@ TEST_P(Lstm, GivesWhatTheFormulasGiveForwardAndBackward) {
   const Tensor step_weights = at::randn({kRows, kSteps, kUnits});
 
   std::vector<std::vector<Tensor>> answers;
-  for (const auto& run : {RunLstm, StepByStep}) {
+  for (const auto& run : std::array{&RunLstm, &StepByStep}) {
     const LstmSequence out = run(leaves[0], leaves[1], leaves[2], bias, leaves[4], leaves[5], mask);
     Tensor loss = (out.final_state * state_weights).sum() + (out.final_carry * carry_weights).sum();
     if (GetParam().sequence) loss = loss + (out.states * step_weights).sum();
@@ -97,8 +101,8 @@ INSTANTIATE_TEST_SUITE_P(Cases, Lstm,
                                          Case{"without bias", false, false, true},
                                          Case{"masked", true, true, true},
                                          Case{"masked, final state only", true, true, false}),
-                         [](const testing::TestParamInfo<Case>& info) {
-                           std::string name = info.param.name;
+                         [](const testing::TestParamInfo<Case>& test) {
+                           std::string name = test.param.name;
                            for (char& c : name) c = c == ' ' || c == ',' ? '_' : c;
                            return name;
                          });
