@@ -48,6 +48,21 @@ bool IsUtf8(std::string_view text) {
   return true;
 }
 
+// yaml-cpp writes the escapes \N and \_ (U+0085 and U+00A0) as one byte, which is no UTF-8.
+// Whatever else it gives is, as the text that it read was.
+std::string MendEscapes(const std::string& text) {
+  std::string mended;
+  mended.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    if (lead == 0x85 || lead == 0xA0) mended += '\xC2';
+    const std::size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    mended.append(text, i, length);
+    i += length;
+  }
+  return mended;
+}
+
 int LineAt(std::string_view text, std::size_t offset) {
   return 1 +
          static_cast<int>(std::count(text.begin(), text.begin() + static_cast<long>(offset), '\n'));
@@ -198,7 +213,7 @@ class TreeBuilder final : public YAML::EventHandler {
     auto node = std::make_shared<Node>();
     node->kind = Node::Kind::kScalar;
     node->place = At(mark);
-    node->text = text;
+    node->text = MendEscapes(text);
     node->plain = plain;
     CountNode(mark);
     Add({std::move(node), 1, text.size()}, mark, anchor);
