@@ -179,9 +179,12 @@ void AddPods(const Job& job, const Observed& observed, json& status) {
       {"failed", workers.failed},
       {"summary", std::to_string(workers.ready) + "/" + std::to_string(job.spec.workers.replicas)}};
   status["parameterServers"] = {{"replicas", servers.replicas}, {"ready", servers.ready}};
-  status["selector"] = std::string(names::kAppInstance) + "=" + job.name + "," +
-                       std::string(names::kJobUid) + "=" + job.uid + "," +
-                       std::string(names::kAppComponent) + "=" + std::string(names::kWorker);
+  // GCC 12 sees an overflow that is not there in a chain of operator+.
+  std::string selector(names::kAppInstance);
+  selector.append("=").append(job.name);
+  selector.append(",").append(names::kJobUid).append("=").append(job.uid);
+  selector.append(",").append(names::kAppComponent).append("=").append(names::kWorker);
+  status["selector"] = std::move(selector);
 }
 
 // A finished job: its conditions stay, only the pods that are left are counted anew.
