@@ -135,9 +135,9 @@ void SetStalled(bool stalled, const std::string& reason, const std::string& mess
 }
 
 // How many digits of a rate or an estimate mean something; more would be a write for nothing.
-double Rounded(double value) {
+double Rounded(double value, int digits = 3) {
   if (value == 0 || !std::isfinite(value)) return 0;
-  const double scale = std::pow(10.0, 2 - std::floor(std::log10(std::abs(value))));
+  const double scale = std::pow(10.0, digits - 1 - std::floor(std::log10(std::abs(value))));
   return std::round(value * scale) / scale;
 }
 
@@ -149,7 +149,11 @@ void AddProgress(const Progress& progress, bool over, std::int64_t now_ms, json&
   status["progress"] = std::clamp<std::int64_t>(percent, 0, 100);
   if (progress.metrics.is_object() && !progress.metrics.empty()) {
     status["metrics"] = progress.metrics;
-    if (progress.metrics.contains("loss")) status["loss"] = progress.metrics["loss"];
+    // A column of kubectl's; all digits are in the metrics.
+    const auto loss = progress.metrics.find("loss");
+    if (loss != progress.metrics.end()) {
+      status["loss"] = loss->is_number() ? json(Rounded(loss->get<double>(), 5)) : *loss;
+    }
   }
   if (!progress.outputs.empty()) status["outputs"] = progress.outputs;
   if (progress.examples_per_second > 0) {
