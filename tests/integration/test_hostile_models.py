@@ -93,7 +93,7 @@ def test_a_dataset_that_claims_more_than_there_is(elephas, saved):
         (lambda c: layer(c, 1)["config"].update(units=10**15), "dense"),
         (lambda c: layer(c, 1)["config"].update(units=-3), "dense"),
         (lambda c: layer(c, 1)["config"].update(units="many"), "dense"),
-        (lambda c: layer(c, 0)["config"].update(batch_shape=[None, 2**62]), "dense"),
+        (lambda c: layer(c, 0)["config"].update(batch_shape=[None, 2**62]), "layers[0]"),
         (lambda c: layer(c, 1).update(class_name="Lambda"), "Lambda"),
         (lambda c: layer(c, 1).update(class_name="os.system"), "os.system"),
         (lambda c: c["config"].update(layers={}), "layers"),

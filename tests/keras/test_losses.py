@@ -95,15 +95,15 @@ METRICS = [
         M.R2Score(), M.R2Score(class_aggregation="variance_weighted_average", name="r2_weighted"),
         M.PearsonCorrelation(), M.ConcordanceCorrelation()]),
     ("class metrics", "softmax", ONE_HOT, [
-        "accuracy", "categorical_accuracy", "crossentropy", M.TopKCategoricalAccuracy(k=2), "categorical_crossentropy",
+        "accuracy", "categorical_accuracy", M.TopKCategoricalAccuracy(k=2), "categorical_crossentropy",
         "kl_divergence", "categorical_hinge", M.Precision(class_id=1), M.Recall(top_k=2), M.F1Score(average="macro"),
         M.FBetaScore(average="weighted", beta=2.0), M.F1Score(average="micro", threshold=0.3, name="f1_micro"),
         M.OneHotIoU(4, [0, 2]), M.OneHotMeanIoU(4), M.AUC(multi_label=True, name="auc_labels")]),
     ("index metrics", "softmax", CLASSES, [
-        "acc", "sparse_categorical_accuracy", "ce", M.SparseTopKCategoricalAccuracy(k=2),
+        "acc", "sparse_categorical_accuracy", M.SparseTopKCategoricalAccuracy(k=2),
         "sparse_categorical_crossentropy", M.MeanIoU(4, sparse_y_pred=False), M.IoU(4, [1], sparse_y_pred=False)]),
     ("binary metrics", "sigmoid", BINARY, [
-        "binary_accuracy", "ce", M.BinaryAccuracy(threshold=0.3, name="low"), "binary_crossentropy", "hinge", "squared_hinge",
+        "binary_accuracy", M.BinaryAccuracy(threshold=0.3, name="low"), "binary_crossentropy", "hinge", "squared_hinge",
         "poisson", M.AUC(), M.AUC(curve="PR", name="pr"), M.AUC(curve="PRGAIN", name="gain"),
         M.AUC(num_thresholds=31, summation_method="majoring", name="major"),
         M.AUC(thresholds=[0.2, 0.45, 0.7], summation_method="minoring", name="minor"),

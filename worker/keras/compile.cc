@@ -180,9 +180,7 @@ class CompiledLossImpl final : public CompiledLoss {
     if (term.weighted) input.weights = WeightsOf(targets, term.output);
     if (term.metric == nullptr) {
       const LabelKind kind = KindOf(input.y_true, input.y_pred);
-      term.metric = (*MakeMetric(term.crossentropy ? CrossentropyFor(kind) : AccuracyFor(kind),
-                                 "compile.metrics"))
-                        .metric;
+      term.metric = (*MakeMetric(AccuracyFor(kind), "compile.metrics")).metric;
     }
     auto [it, inserted] = sums.try_emplace(term.name);
     if (inserted) it->second = term.metric->Empty();

@@ -163,10 +163,6 @@ class Parser {
     if (IsOneOf(identifier, "accuracy", "acc")) {
       name = identifier.get<std::string>();
       term.larger_is_better = true;
-    } else if (identifier == "crossentropy" || identifier == "ce") {
-      name = identifier.get<std::string>();
-      term.crossentropy = true;
-      term.larger_is_better = false;
     } else {
       ELEPHAS_ASSIGN_OR_RETURN(NamedMetric made, MakeMetric(identifier, "compile." + field));
       name = made.name;

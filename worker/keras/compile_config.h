@@ -23,8 +23,7 @@ struct LossTerm {
 struct MetricTerm {
   std::size_t output = 0;
   std::string name;                      // unique, as Keras reports it
-  std::shared_ptr<const Metric> metric;  // null: chosen when labels are seen, and then it is
-  bool crossentropy = false;             // a crossentropy, else an accuracy
+  std::shared_ptr<const Metric> metric;  // null: an accuracy, chosen when labels are seen
   bool weighted = false;
   std::optional<bool> larger_is_better;  // nothing: the metric does not say
 };
