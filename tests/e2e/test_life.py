@@ -95,7 +95,7 @@ def test_clean_pod_policy(jobs, policy, phases):
 
 @pytest.mark.parametrize("path, value, word", [
     ("/spec/mode", "hogwild", "mode"),
-    ("/spec/data/partitions", 9, "partitions"),
+    ("/spec/data/partitions", 9, "data"),
     ("/spec/fit/epochs", 7, "fit"),
     ("/spec/parameterServers/replicas", 2, "parameterServers"),
     ("/spec/task", "predict", "task"),

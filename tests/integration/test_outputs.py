@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -67,6 +68,14 @@ def fit(model, x, y, epochs):
     return model.fit(x, y, epochs=epochs, batch_size=BATCH, shuffle=False, verbose=0).history
 
 
+def optimizer_weights(path):
+    """By their names in the file, in its order."""
+    with h5py.File(path) as file:
+        group = file["optimizer_weights"]
+        paths = [path.decode() if isinstance(path, bytes) else path for path in group.attrs["weight_names"]]
+        return {path: np.array(group[path]) for path in paths}
+
+
 def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
@@ -80,12 +89,28 @@ def test_training_goes_on_in_python_at_equal_losses(tmp_path, run, data, name, e
     fit(model, x, y, 1)
     model.save(tmp_path / f"model.{ending}")
     run(job(tmp_path, f"model.{ending}", f"out/trained.{ending}"), "--quiet")
+    # With an average, Keras on JAX leaves one buffer to two variables and then refuses to go on.
+    for variable in model.optimizer.variables:
+        variable.assign(np.array(variable))
     expected = fit(model, x, y, 2)
     np.testing.assert_allclose(history(tmp_path)["loss"], expected["loss"], rtol=1e-5)
     written = keras.models.load_model(tmp_path / "out" / f"trained.{ending}")
     assert int(written.optimizer.iterations) == int(model.optimizer.iterations)
     for ours, theirs in zip(written.get_weights(), model.get_weights()):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    if ending == "h5":
+        # Keras itself cannot train on with what it reads from .h5, its own files included: the optimizer comes
+        # back without the model's variables. So the file is held against the one that Keras writes.
+        model.save(tmp_path / "expected.h5")
+        ours, theirs = (optimizer_weights(path) for path in (tmp_path / "out" / "trained.h5", tmp_path / "expected.h5"))
+        assert len(ours) == len(theirs)
+        for our, their in zip(ours, theirs):
+            # Keras has the model's name in a path, or not, as it was built before or after its optimizer.
+            assert their.rpartition("/")[2].endswith(our.rpartition("/")[2])
+            np.testing.assert_allclose(ours[our], theirs[their], rtol=1e-5, atol=1e-5, err_msg=their)
+        return
+    for variable in model.optimizer.variables:
+        variable.assign(np.array(variable))
     np.testing.assert_allclose(fit(written, x, y, 2)["loss"], fit(model, x, y, 2)["loss"], rtol=2e-5)
 
 
@@ -132,6 +157,9 @@ def test_a_learning_rate_that_was_set_counts_more_than_the_config(tmp_path, run,
     stale = tmp_path / "model.keras"
     rewrite_config(stale, lambda config: config["compile_config"]["optimizer"]["config"].update(learning_rate=0.1))
     run(job(tmp_path, "model.keras", "out"), "--quiet")
+    # With an average, Keras on JAX leaves one buffer to two variables and then refuses to go on.
+    for variable in model.optimizer.variables:
+        variable.assign(np.array(variable))
     expected = fit(model, x, y, 2)
     np.testing.assert_allclose(history(tmp_path)["loss"], expected["loss"], rtol=1e-5)
     written = keras.models.load_model(tmp_path / "out" / "model.keras")
