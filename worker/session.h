@@ -6,6 +6,7 @@
 
 #include "common/protocol.h"
 #include "common/result.h"
+#include "worker/group/collective.h"
 #include "worker/job_client.h"
 #include "worker/loaded_job.h"
 #include "worker/work_meter.h"
@@ -20,7 +21,9 @@ struct SessionEnd {
 
 // `client` speaks to server 0. Errors that no retry mends (bad data, NaN loss, a full disk) are
 // told to the server and fail the job. Blocking.
+// `collective` may be null: then all is exchanged by REST.
 SessionEnd RunSession(LoadedJob& job, const JoinReply& joined, const std::string& uid,
-                      const std::string& token, JobClient& client, WorkMeter& meter);
+                      const std::string& token, JobClient& client, WorkMeter& meter,
+                      CollectiveProvider* collective);
 
 }  // namespace elephas

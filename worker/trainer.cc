@@ -1,6 +1,7 @@
 #include "worker/trainer.h"
 
 #include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +11,14 @@
 #include "common/random.h"
 
 namespace elephas {
+
+namespace {
+
+std::span<float> FlatSpan(const at::Tensor& tensor) {
+  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
+}  // namespace
 
 Trainer::Trainer(const JobSpec& spec, std::uint64_t seed, keras::Model& model,
                  keras::CompiledLoss* loss, const Optimizer* optimizer, const ModelData& data,
@@ -21,16 +30,77 @@ Trainer::Trainer(const JobSpec& spec, std::uint64_t seed, keras::Model& model,
       optimizer_(optimizer),
       data_(data),
       meter_(meter),
-      weights_(TrainableSlices(model.layout())) {}
+      weights_(TrainableSlices(model.layout())),
+      staging_(model.parameters().device()) {
+  if (on_host()) return;
+  const auto pinned = at::TensorOptions().dtype(at::kFloat).pinned_memory(true);
+  host_parameters_ = at::empty({model_.parameters().numel()}, pinned);
+  host_gradients_ = at::zeros({model_.gradients().numel()}, pinned);
+  host_parameters_.copy_(model_.parameters());
+  if (loss_ != nullptr) loss_->Defer();
+}
 
 std::span<float> Trainer::parameters() {
-  const at::Tensor arena = model_.parameters();
-  return {arena.data_ptr<float>(), static_cast<std::size_t>(arena.numel())};
+  return FlatSpan(on_host() ? model_.parameters() : host_parameters_);
 }
 
 std::span<float> Trainer::gradients() {
-  const at::Tensor gradients = model_.gradients();
-  return {gradients.data_ptr<float>(), static_cast<std::size_t>(gradients.numel())};
+  return FlatSpan(on_host() ? model_.gradients() : host_gradients_);
+}
+
+at::Tensor Trainer::SlotArena(OptimizerState& state) {
+  if (!on_host()) return slots_;
+  return at::from_blob(state.slots.data(), {static_cast<std::int64_t>(state.slots.size())},
+                       at::TensorOptions().dtype(at::kFloat));
+}
+
+void Trainer::ToDevice(const OptimizerState* state) {
+  if (on_host()) return;
+  model_.parameters().copy_(host_parameters_, /*non_blocking=*/true);
+  if (state == nullptr) return;
+  const auto size = static_cast<std::int64_t>(state->slots.size());
+  // from_blob wants a mutable pointer; nobody writes through it.
+  slots_ = at::from_blob(const_cast<float*>(state->slots.data()), {size},
+                         at::TensorOptions().dtype(at::kFloat))
+               .to(model_.parameters().device());
+}
+
+void Trainer::ToHost(OptimizerState* state) {
+  if (on_host()) return;
+  host_parameters_.copy_(model_.parameters());
+  host_gradients_.copy_(model_.gradients());
+  if (state != nullptr && slots_.defined()) {
+    const at::Tensor slots = slots_.cpu();
+    const std::span<float> values = FlatSpan(slots);
+    state->slots.assign(values.begin(), values.end());
+  }
+}
+
+// Matrix products in bfloat16 where spec.workers.precision says so; weights, losses and sums stay
+// float32.
+std::vector<at::Tensor> Trainer::Forward(const std::vector<at::Tensor>& features, bool training) {
+  if (spec_.workers.precision != Precision::kMixedBfloat16) {
+    return model_.Forward(features, training);
+  }
+  const at::DeviceType type = model_.parameters().device().type();
+  const bool before = at::autocast::is_autocast_enabled(type);
+  at::autocast::set_autocast_enabled(type, true);
+  at::autocast::set_autocast_dtype(type, at::kBFloat16);
+  std::vector<at::Tensor> outputs;
+  try {
+    outputs = model_.Forward(features, training);
+  } catch (...) {
+    at::autocast::set_autocast_enabled(type, before);
+    at::autocast::clear_cache();
+    throw;
+  }
+  at::autocast::set_autocast_enabled(type, before);
+  // The cache holds casts of weights as they are now.
+  at::autocast::clear_cache();
+  for (at::Tensor& output : outputs) {
+    if (output.is_floating_point()) output = output.to(at::kFloat);
+  }
+  return outputs;
 }
 
 OptimizerState Trainer::InitialState() const {
@@ -50,9 +120,9 @@ Batches Trainer::TaskBatches(const Lease& lease, std::int64_t epoch) const {
   return {data_, lease.rows, std::move(order), spec_.fit.batch_size};
 }
 
-Batch Trainer::Rows(const Batches& batches, std::int64_t index) const {
+Batch Trainer::Rows(const Batches& batches, std::int64_t index, std::int64_t next) {
   const auto timer = meter_.Time(Activity::kData);
-  return batches.At(index);
+  return staging_.At(batches, index, next);
 }
 
 // LibTorch throws; the exception ends here, with the task it belongs to.
@@ -68,7 +138,7 @@ Status Trainer::Guard(const std::string& what, Function&& function) {
 }
 
 Status Trainer::Gradient(const Batches& batches, const TaskId& task, std::int64_t epoch,
-                         std::int64_t batch, MetricSums& sums) {
+                         std::int64_t batch, std::int64_t next, MetricSums& sums) {
   const auto where = [&] {
     return "epoch " + std::to_string(epoch) + ", partition " +
            std::to_string(task.partition.value()) + ", batch " + std::to_string(batch);
@@ -78,13 +148,13 @@ Status Trainer::Gradient(const Batches& batches, const TaskId& task, std::int64_
     at::manual_seed(MixSeed({seed_, static_cast<std::uint64_t>(epoch),
                              static_cast<std::uint64_t>(task.partition.value()),
                              static_cast<std::uint64_t>(batch)}));
-    Batch rows = Rows(batches, batch);
+    Batch rows = Rows(batches, batch, next);
     model_.gradients().zero_();
-    const std::vector<at::Tensor> outputs = model_.Forward(rows.features, /*training=*/true);
+    const std::vector<at::Tensor> outputs = Forward(rows.features, /*training=*/true);
     const at::Tensor loss =
         loss_->Compute(outputs, {std::move(rows.labels), std::move(rows.sample_weights)},
                        model_.RegularizationLoss(), sums);
-    if (spec_.fit.on_nan == OnNan::kFail && !std::isfinite(loss.item<float>())) {
+    if (on_host() && spec_.fit.on_nan == OnNan::kFail && !std::isfinite(loss.item<float>())) {
       return Invalid("the loss became " + std::to_string(loss.item<float>()) + " in " + where() +
                      " (set spec.fit.onNaN to continue to train on)");
     }
@@ -95,6 +165,7 @@ Status Trainer::Gradient(const Batches& batches, const TaskId& task, std::int64_
 }
 
 Status Trainer::UseLearningRate(std::optional<double> rate) {
+  device_optimizer_.reset();  // it follows optimizer()
   if (!rate) {
     changed_optimizer_.reset();
   } else if (!changed_optimizer_ || changed_optimizer_->LearningRate(0) != *rate) {
@@ -103,7 +174,38 @@ Status Trainer::UseLearningRate(std::optional<double> rate) {
   return OkStatus();
 }
 
+Status Trainer::Settle(MetricSums& sums) {
+  if (on_host()) return OkStatus();
+  return Guard("training", [&]() -> Status {
+    if (loss_->Flush(sums) || spec_.fit.on_nan != OnNan::kFail) return OkStatus();
+    return Invalid(
+        "the loss became a NaN or an infinity (set spec.fit.onNaN to continue to train on)");
+  });
+}
+
+void Trainer::Forget() {
+  if (on_host()) return;
+  loss_->Defer();
+  staging_.Forget();
+}
+
 void Trainer::Step(OptimizerState& state) {
+  if (!on_host()) {
+    if (!device_optimizer_) {
+      // Every class of optimizer has a rule; a test goes through all of them.
+      device_optimizer_ = DeviceOptimizer::For(optimizer(), weights_).value();
+    }
+    const std::int64_t row = model_.layout().trainable_elements;
+    std::vector<at::Tensor> rows;
+    for (std::int64_t first = 0; first < slots_.numel(); first += row) {
+      rows.push_back(slots_.narrow(0, first, row));
+    }
+    device_optimizer_->Step(state.iterations, model_.parameters().narrow(0, 0, row),
+                            model_.gradients(), rows);
+    ++state.iterations;
+    model_.ApplyConstraints();
+    return;
+  }
   const std::span<float> all = parameters();
   const auto trainable = static_cast<std::size_t>(model_.layout().trainable_elements);
   std::vector<std::span<float>> slots;
@@ -121,12 +223,14 @@ Result<MetricSums> Trainer::Evaluate(const Lease& lease) {
   ELEPHAS_RETURN_IF_ERROR(Guard("evaluation", [&]() -> Status {
     for (std::int64_t i = lease.batches.first; i < lease.batches.last; ++i) {
       const auto timer = meter_.Time(Activity::kCompute);
-      Batch rows = Rows(batches, i);
-      const std::vector<at::Tensor> outputs = model_.Forward(rows.features, /*training=*/false);
+      Batch rows = Rows(batches, i, i + 1 < lease.batches.last ? i + 1 : -1);
+      const std::vector<at::Tensor> outputs = Forward(rows.features, /*training=*/false);
       loss_->Compute(outputs, {std::move(rows.labels), std::move(rows.sample_weights)},
                      model_.RegularizationLoss(), sums);
       meter_.CountStep(lease.task.kind, rows.examples);
     }
+    // A NaN is a result here, not a failure.
+    if (!on_host()) (void)loss_->Flush(sums);
     return OkStatus();
   }));
   return sums;
@@ -138,8 +242,8 @@ Status Trainer::Predict(const Lease& lease, const WriteRows& write) {
     std::int64_t row = lease.rows.first;
     for (std::int64_t i = lease.batches.first; i < lease.batches.last; ++i) {
       const auto timer = meter_.Time(Activity::kCompute);
-      const Batch rows = Rows(batches, i);
-      const std::vector<at::Tensor> outputs = model_.Forward(rows.features, /*training=*/false);
+      const Batch rows = Rows(batches, i, i + 1 < lease.batches.last ? i + 1 : -1);
+      const std::vector<at::Tensor> outputs = Forward(rows.features, /*training=*/false);
       for (std::size_t output = 0; output < outputs.size(); ++output) {
         const at::Tensor values = outputs[output].to(at::kCPU, at::kFloat).contiguous();
         ELEPHAS_RETURN_IF_ERROR(write(
