@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import zipfile
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -113,3 +114,15 @@ def children(pid):
         if parent == pid:
             found.setdefault(program, []).append(int(entry.name))
     return {program: sorted(pids) for program, pids in found.items()}
+
+
+def change_config(path, change):
+    """Lets `change` edit the config.json inside of a .keras file."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    change(config)
+    members["config.json"] = json.dumps(config)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)

@@ -8,7 +8,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from job import manifest
+from job import change_config, manifest
 
 
 @pytest.fixture
@@ -37,17 +37,6 @@ def refuse(elephas, folder, uri, *messages, weights=None):
     for message in (*messages, weights or uri):
         assert message in process.output
     assert not list(folder.glob("out/*"))
-
-
-def change_config(path, change):
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(members["config.json"])
-    change(config)
-    members["config.json"] = json.dumps(config)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
 
 
 def layer(config, index):

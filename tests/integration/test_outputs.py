@@ -6,7 +6,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from job import history, manifest
+from job import change_config, history, manifest
 
 ROWS, BATCH = 64, 16
 
@@ -154,7 +154,7 @@ def test_a_learning_rate_that_was_set_counts_more_than_the_config(tmp_path, run,
         model.save(path)
     # Keras writes the current value into the config as well; a file of another writer may not.
     stale = tmp_path / "model.keras"
-    rewrite_config(stale, lambda config: config["compile_config"]["optimizer"]["config"].update(learning_rate=0.1))
+    change_config(stale, lambda config: config["compile_config"]["optimizer"]["config"].update(learning_rate=0.1))
     run(job(tmp_path, "model.keras", "out"), "--quiet")
     # With an average, Keras on JAX leaves one buffer to two variables and then refuses to go on.
     for variable in model.optimizer.variables:
@@ -164,16 +164,3 @@ def test_a_learning_rate_that_was_set_counts_more_than_the_config(tmp_path, run,
     written = keras.models.load_model(tmp_path / "out" / "model.keras")
     assert float(written.optimizer.learning_rate) == np.float32(0.02)
     assert written.optimizer.get_config()["learning_rate"] == pytest.approx(0.02)
-
-
-def rewrite_config(path, change):
-    import zipfile
-
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(members["config.json"])
-    change(config)
-    members["config.json"] = json.dumps(config)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
