@@ -132,6 +132,8 @@ void ProgressPoller::Ask(Entries::iterator entry, std::unique_lock<std::mutex>& 
   if (found == entries_.end()) return;  // forgotten meanwhile
   Entry& now = found->second;
   now.in_flight = false;
+  // The job's server moved while the old one was asked: Follow has made the new one due.
+  if (now.address != address) return;
   now.due = std::chrono::steady_clock::now() + Interval();
   if (!progress || progress == now.latest) return;
   now.latest = std::move(progress);

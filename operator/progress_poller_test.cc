@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <semaphore>
 #include <set>
 
 namespace elephas {
@@ -106,6 +108,33 @@ TEST(ProgressPoller, AServerThatMovedIsAskedAtItsNewAddress) {
   ASSERT_TRUE(servers.Asked("GET http://a/v1/status"));
   poller.Follow("u", {"default", "digits"}, {"http://b", "t"});
   EXPECT_TRUE(servers.Asked("GET http://b/v1/status"));
+}
+
+TEST(ProgressPoller, AServerThatMovesWhileItIsAskedIsAskedAtItsNewAddress) {
+  Servers servers;
+  std::binary_semaphore asked(0);
+  std::binary_semaphore may_answer(0);
+  std::atomic<bool> first = true;
+  const auto send = servers.Send();
+  ProgressPoller poller(
+      {.threads = 1, .interval = seconds(3600)},
+      [&](const ServerAddress& address, const char* method, const std::string& target) {
+        auto answer = send(address, method, target);
+        if (first.exchange(false)) {
+          asked.release();
+          may_answer.acquire();
+        }
+        return answer;
+      },
+      servers.Wake());
+  servers.Answer("http://a", R"({"state": "Running", "epoch": 7})");
+  servers.Answer("http://b", R"({"state": "Running", "epoch": 1})");
+  poller.Follow("u", {"default", "digits"}, {"http://a", "t"});
+  asked.acquire();
+  poller.Follow("u", {"default", "digits"}, {"http://b", "t"});
+  may_answer.release();
+  ASSERT_TRUE(servers.Woken("digits", 1));
+  EXPECT_EQ(poller.Latest("u")->epoch, 1);  // not what the old one said
 }
 
 TEST(ProgressPoller, LeasesOfADeadWorkerAreGivenBack) {
