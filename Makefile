@@ -85,6 +85,21 @@ bench: setup-bench ## Measure the data plane, and training beside LibTorch alone
 	@scripts/build.sh release elephas_programs elephas_bench
 	@bench/run.sh
 
+.PHONY: gpu-package
+gpu-package: setup ## Collect the programs for gpu-test and gpu-bench into build/gpu, to be carried to a GPU
+	@scripts/build.sh release elephas_programs elephas_loopback elephas_direct_step_graph bench-bare-loop bench-collective
+	@scripts/gpu_package.sh
+
+.PHONY: gpu-test
+gpu-test: ## Test what only a GPU can show; builds nothing where build/gpu is there
+	@[[ -d build/gpu ]] || $(MAKE) gpu-package
+	@python3 tests/gpu/gpu_test.py build/gpu
+
+.PHONY: gpu-bench
+gpu-bench: ## Measure training on a GPU; builds nothing where build/gpu is there
+	@[[ -d build/gpu ]] || $(MAKE) gpu-package
+	@python3 bench/gpu/gpu_bench.py build/gpu
+
 .PHONY: fuzz
 fuzz: setup setup-tools ## Run every fuzzer for FUZZ_SECONDS
 	@scripts/build.sh fuzz elephas_fuzzers

@@ -22,6 +22,7 @@ enum class Mode : std::uint8_t { kSynchronous, kAsynchronous, kHogwild };
 enum class Frequency : std::uint8_t { kBatch, kEpoch, kFit };
 enum class Device : std::uint8_t { kAuto, kCpu, kCuda };
 enum class Transport : std::uint8_t { kAuto, kRest, kNccl };
+enum class Precision : std::uint8_t { kFloat32, kTf32, kMixedBfloat16 };
 enum class OnNan : std::uint8_t { kFail, kContinue };
 // Which way a monitored value gets better; kAuto: as the metric's class says.
 enum class MonitorMode : std::uint8_t { kAuto, kMin, kMax };
@@ -32,6 +33,7 @@ std::string_view Word(Mode value);
 std::string_view Word(Frequency value);
 std::string_view Word(Device value);
 std::string_view Word(Transport value);
+std::string_view Word(Precision value);
 
 // What a training callback watches: a name of history.json.
 struct MonitorSpec {
@@ -108,6 +110,7 @@ struct JobSpec {
     std::int64_t replicas = 1;
     Device device = Device::kAuto;
     std::int64_t threads = 1;
+    Precision precision = Precision::kFloat32;
     nlohmann::json pod_template;  // null when left out
   } workers;
 

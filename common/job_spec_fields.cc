@@ -17,6 +17,7 @@ constexpr std::array kModeWords{"synchronous"sv, "asynchronous"sv, "hogwild"sv};
 constexpr std::array kFrequencyWords{"batch"sv, "epoch"sv, "fit"sv};
 constexpr std::array kDeviceWords{"auto"sv, "cpu"sv, "cuda"sv};
 constexpr std::array kTransportWords{"auto"sv, "rest"sv, "nccl"sv};
+constexpr std::array kPrecisionWords{"float32"sv, "tf32"sv, "mixed_bfloat16"sv};
 constexpr std::array kOnNanWords{"fail"sv, "continue"sv};
 constexpr std::array kMonitorModeWords{"auto"sv, "min"sv, "max"sv};
 constexpr std::array kCleanPodPolicyWords{"Running"sv, "All"sv, "None"sv};
@@ -66,6 +67,7 @@ std::string_view Word(Mode value) { return WordOf(kModeWords, value); }
 std::string_view Word(Frequency value) { return WordOf(kFrequencyWords, value); }
 std::string_view Word(Device value) { return WordOf(kDeviceWords, value); }
 std::string_view Word(Transport value) { return WordOf(kTransportWords, value); }
+std::string_view Word(Precision value) { return WordOf(kPrecisionWords, value); }
 
 namespace manifest {
 
@@ -462,6 +464,14 @@ constexpr FieldInfo kFields[] = {
      .minimum = 1,
      .maximum = 1024,
      .store = [](JobSpec& s, const json& v) { s.workers.threads = v; }},
+    {.path = "spec.workers.precision",
+     .type = kWord,
+     .doc = "How workers multiply: in float32; on GPUs with inputs rounded to TF32 (tf32); or in "
+            "bfloat16 as Keras' policy of that name, weights staying float32 (mixed_bfloat16).",
+     .default_json = R"("float32")",
+     .words = kPrecisionWords,
+     .store = [](JobSpec& s,
+                 const json& v) { s.workers.precision = FromWord<Precision>(kPrecisionWords, v); }},
     {.path = "spec.workers.template",
      .type = kObject,
      .doc = "A pod template to merge into the workers' pods.",

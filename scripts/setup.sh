@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and this machine lacks, on Debian 12:
 #   1. Debian packages, by apt (as root or by sudo);
-#   2. LibTorch, out of the torch wheel, and
-#   3. a Python environment for the tests, and Prometheus for them, all in ${ELEPHAS_DEPS_DIR:-~/.cache/elephas}.
+#   2. LibTorch, out of the torch wheel,
+#   3. NCCL and CUDA's headers, out of wheels too, and
+#   4. a Python environment for the tests, and Prometheus for them, all in ${ELEPHAS_DEPS_DIR:-~/.cache/elephas}.
 # Where everything is there already it does nothing and takes a few hundredths of a second. Addresses of
 # mirrors come from the machine's own apt and pip configuration.
 #
@@ -13,7 +14,7 @@
 #                               Debian; Kubernetes, etcd, CoreDNS and Helm, compiled in deps/cluster (once)
 #   scripts/setup.sh --programs [--without-worker]    only what compiling the programs takes, for images
 #
-# ELEPHAS_CUDA=1 also unpacks LibTorch's CUDA libraries and NCCL. ELEPHAS_SKIP_APT=1 leaves packages to you.
+# ELEPHAS_CUDA=1 also unpacks LibTorch's CUDA libraries. ELEPHAS_SKIP_APT=1 leaves packages to you.
 set -euo pipefail
 
 repo="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -166,9 +167,25 @@ wheels() {
   echo "torch $TORCH_VERSION $TORCH_SHA256 torch/lib/* torch/include/* torch/share/* *.dist-info/licenses/*"
   echo "nvidia-cuda-runtime $CUDA_RUNTIME_VERSION $CUDA_RUNTIME_SHA256 nvidia/*"
   echo "nvidia-cuda-cupti $CUDA_CUPTI_VERSION $CUDA_CUPTI_SHA256 nvidia/*"
-  if [[ "$cuda" == 1 ]]; then
+  if [[ "$cuda" == 1 ]]; then  # what libtorch_cuda.so needs beside these is the machine's to have
     echo "nvidia-nccl-cu13 $NCCL_VERSION $NCCL_SHA256 nvidia/*"
   fi
+}
+
+# Fetches one wheel with pip, which compares the checksum, and unpacks parts of it: unpack_wheel FOLDER NAME
+# VERSION CHECKSUM PATTERN... [-x PATTERN...]
+unpack_wheel() {
+  local folder="$1" name="$2" version="$3" checksum="$4" wheel
+  local scratch="$folder/wheels"
+  shift 4
+  mkdir -p "$scratch"
+  echo "$name==$version --hash=sha256:$checksum" >"$scratch/$name.txt"
+  pip_in "$venv" download --no-deps --only-binary=:all: --python-version "$TORCH_WHEEL_PYTHON" \
+    --require-hashes -r "$scratch/$name.txt" -d "$scratch/$name" ||
+    die "pip could not fetch $name $version with the checksum in deps/versions.env"
+  wheel="$(find "$scratch/$name" -name '*.whl' -print -quit)"  # callers may have globbing off
+  unzip -q -o "$wheel" "$@" -d "$folder" || die "$wheel could not be unpacked"
+  rm -rf "$scratch"
 }
 
 make_libtorch() {
@@ -184,17 +201,11 @@ make_libtorch() {
   local aside="$libtorch.new.$$"
   # shellcheck disable=SC2064  # now, not at exit
   trap "rm -rf '$aside'" EXIT
-  mkdir -p "$aside/wheels"
+  mkdir -p "$aside"
 
-  local name version checksum parts wheel
+  local name version checksum parts
   local -a without
   while read -r name version checksum parts; do
-    # pip itself compares the checksum.
-    echo "$name==$version --hash=sha256:$checksum" >"$aside/wheels/$name.txt"
-    pip_in "$venv" download --no-deps --only-binary=:all: --python-version "$TORCH_WHEEL_PYTHON" \
-      --require-hashes -r "$aside/wheels/$name.txt" -d "$aside/wheels/$name" ||
-      die "pip could not fetch $name $version with the checksum in deps/versions.env"
-    wheel=("$aside/wheels/$name"/*.whl)
     without=()
     if [[ "$name" == torch ]]; then
       without=(-x torch/lib/libtorch_python.so)
@@ -203,11 +214,9 @@ make_libtorch() {
     fi
     set -f  # the patterns are unzip's
     # shellcheck disable=SC2086
-    unzip -q -o "${wheel[0]}" $parts "${without[@]}" -d "$aside" || die "${wheel[0]} could not be unpacked"
+    unpack_wheel "$aside" "$name" "$version" "$checksum" $parts "${without[@]}"
     set +f
-    rm "${wheel[0]}"
   done < <(wheels)
-  rm -rf "$aside/wheels"
   [[ -e "$aside/torch/lib/libtorch_cpu.so" ]] || die "the torch wheel holds no torch/lib/libtorch_cpu.so"
   echo "$key" >"$aside/elephas.stamp"
 
@@ -319,11 +328,34 @@ the module proxy gave none"
   mv "$cluster.new" "$cluster"
 }
 
+# --- NCCL ---------------------------------------------------------------------------------------------
+
+nccl="$deps/nccl-$NCCL_VERSION"
+
+make_nccl() {
+  local key
+  key="$(sha256sum <<<"$NCCL_SHA256 $CUDA_CRT_SHA256 $CUDA_CCCL_SHA256")"
+  [[ "$(cat "$nccl/elephas.stamp" 2>/dev/null)" == "$key" ]] && return
+  say "fetching NCCL $NCCL_VERSION (about 200 MB, once)"
+  local aside="$nccl.new.$$"
+  # shellcheck disable=SC2064  # now, not at exit
+  trap "rm -rf '$aside'" EXIT
+  mkdir -p "$aside"
+  unpack_wheel "$aside" nvidia-nccl-cu13 "$NCCL_VERSION" "$NCCL_SHA256" 'nvidia/*'
+  unpack_wheel "$aside" nvidia-cuda-crt "$CUDA_CRT_VERSION" "$CUDA_CRT_SHA256" 'nvidia/*'
+  unpack_wheel "$aside" nvidia-cuda-cccl "$CUDA_CCCL_VERSION" "$CUDA_CCCL_SHA256" 'nvidia/*'
+  [[ -e "$aside/nvidia/nccl/lib/libnccl.so.2" ]] || die "the NCCL wheel holds no libnccl.so.2"
+  echo "$key" >"$aside/elephas.stamp"
+  rm -rf "$nccl"
+  mv "$aside" "$nccl"
+}
+
 # --- all of it ----------------------------------------------------------------------------------------
 
 main() {
   local wanted=("${packages[@]}")
-  local python=make_test_venv torch=make_libtorch cluster_programs=: prometheus_programs=: bench=:
+  local python=make_test_venv torch=make_libtorch nccl_parts=make_nccl bench=:
+  local cluster_programs=: prometheus_programs=:
   while (($#)); do
     case "$1" in
       --bench)
@@ -341,7 +373,7 @@ main() {
         fi
         ;;
       --programs) python=make_bare_venv ;;
-      --without-worker) python=: torch=: ;;
+      --without-worker) python=: torch=: nccl_parts=: ;;
       *) die "usage: scripts/setup.sh [--tools] [--bench] [--cluster] [--programs [--without-worker]]" ;;
     esac
     shift
@@ -358,6 +390,7 @@ main() {
   "$python"
   "$prometheus_programs"
   "$torch"
+  "$nccl_parts"
   "$cluster_programs"
   "$bench"
 }

@@ -1,6 +1,7 @@
 #include "worker/batches.h"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -11,6 +12,9 @@ namespace {
 
 // More than this is gathered batch by batch: it would not stay in any cache anyway.
 constexpr std::int64_t kPrefetchBytes = std::int64_t{64} << 20;
+
+// The last Batches::id().
+std::atomic<std::uint64_t> last_id = 0;
 
 std::string ShapeText(const std::vector<std::int64_t>& shape) {
   std::string text = "(";
@@ -175,7 +179,11 @@ Status WeighClasses(const std::map<std::int64_t, double>& class_weight, const ke
 
 Batches::Batches(const ModelData& data, Range rows, std::vector<std::int64_t> order,
                  std::int64_t batch_size)
-    : data_(&data), rows_(rows), order_(std::move(order)), batch_size_(batch_size) {}
+    : id_(++last_id),
+      data_(&data),
+      rows_(rows),
+      order_(std::move(order)),
+      batch_size_(batch_size) {}
 
 at::Tensor Batches::Rows(const at::Tensor& source, const Range& range) const {
   if (!source.defined()) return source;

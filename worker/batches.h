@@ -46,6 +46,12 @@ class Batches {
           std::int64_t batch_size);
 
   [[nodiscard]] const Range& rows() const { return rows_; }
+  [[nodiscard]] const ModelData& data() const { return *data_; }
+  // Offsets from rows().first; empty: the rows as they stand.
+  [[nodiscard]] const std::vector<std::int64_t>& order() const { return order_; }
+  [[nodiscard]] std::int64_t batch_size() const { return batch_size_; }
+  // Tells apart what was made at different times, at whatever address; copies have the same.
+  [[nodiscard]] std::uint64_t id() const { return id_; }
 
   // Gathers all rows now, when they are few enough to hold twice; a later At() is then a view.
   void Prefetch();
@@ -55,6 +61,7 @@ class Batches {
  private:
   [[nodiscard]] at::Tensor Rows(const at::Tensor& source, const Range& range) const;
 
+  std::uint64_t id_;
   const ModelData* data_;  // never null
   Range rows_;
   std::vector<std::int64_t> order_;

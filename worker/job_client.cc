@@ -72,8 +72,10 @@ Result<json> JobClient::Call(std::string_view method, std::string_view target,
 
 Result<json> JobClient::Job() { return Call("GET", "/v1/job", Incarnation(0), nullptr); }
 
-Result<JoinReply> JobClient::Join(const std::string& name) {
-  const json body{{"name", name}};
+Result<JoinReply> JobClient::Join(const std::string& name, const Offer& offer) {
+  json body{{"name", name}};
+  if (!offer.collective.empty()) body["collective"] = offer.collective;
+  if (!offer.why_none.empty()) body["noCollective"] = offer.why_none;
   ELEPHAS_ASSIGN_OR_RETURN(const json reply, Call("POST", "/v1/workers", Incarnation(0), &body));
   JsonReader reader(reply, "join reply");
   JoinReply joined;
@@ -129,6 +131,8 @@ Result<LeaseReply> JobClient::AcquireLease(const std::string& worker, Incarnatio
   } else if (state == "failed") {
     answer.state = LeaseReply::State::kFailed;
     answer.message = reader.String("message");
+  } else if (state == "group") {
+    answer.state = LeaseReply::State::kGroup;
   } else if (state != "wait") {
     reader.Fail("unknown state '" + state + "'");
   }

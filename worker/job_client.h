@@ -24,7 +24,11 @@ class JobClient {
 
   // {"uid", "manifest", …}; the manifest is what ParseManifest reads.
   Result<nlohmann::json> Job();
-  Result<JoinReply> Join(const std::string& name);
+  // What the worker can exchange by beside REST; `collective` empty: nothing, and why.
+  struct Offer {
+    std::string collective, why_none;
+  };
+  Result<JoinReply> Join(const std::string& name, const Offer& offer);
   Status Heartbeat(const std::string& worker, Incarnation incarnation);
   Status Leave(const std::string& worker);
   // The whole job fails with it.

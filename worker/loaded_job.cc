@@ -158,16 +158,6 @@ Status CheckConstraints(const JobSpec& spec, const keras::Model& model) {
                  "frequency epoch does");
 }
 
-Status CheckDevice(const JobSpec& spec) {
-  if (spec.workers.device == Device::kCuda) {
-    return Invalid("spec.workers.device is cuda, but this worker can only use the CPU");
-  }
-  if (spec.transport == Transport::kNccl) {
-    return Invalid("spec.transport is nccl, but this worker can only exchange by rest");
-  }
-  return OkStatus();
-}
-
 Status LoadData(LoadedJob& job) {
   ELEPHAS_ASSIGN_OR_RETURN(const std::string path, ResolveUri(job.spec.data.uri, job.base));
   DatasetHints hints;
@@ -195,12 +185,12 @@ Status LoadData(LoadedJob& job) {
 
 }  // namespace
 
-Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::uint64_t seed) {
+Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::uint64_t seed,
+                                           c10::Device device) {
   auto job = std::make_unique<LoadedJob>();
   job->spec = std::move(spec);
   job->base = std::move(base);
   job->seed = seed;
-  ELEPHAS_RETURN_IF_ERROR(CheckDevice(job->spec));
   ELEPHAS_ASSIGN_OR_RETURN(const keras_file::ModelFile file, ReadModel(job->spec, job->base));
   job->config = file.config;
   ELEPHAS_ASSIGN_OR_RETURN(job->model, keras::Model::FromConfig(file.config, seed));
@@ -211,6 +201,8 @@ Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::
   ELEPHAS_RETURN_IF_ERROR(LoadWeights(*job, file));
   ELEPHAS_RETURN_IF_ERROR(LoadOptimizerState(*job, file));
   ELEPHAS_RETURN_IF_ERROR(LoadData(*job));
+  // Weights are read and drawn on the host, so they are the same wherever they go.
+  if (!device.is_cpu()) job->model->To(device);
   return job;
 }
 

@@ -39,8 +39,9 @@ struct LoadedJob {
   std::optional<OptimizerState> initial_state;
 };
 
-// Builds the model (weights drawn from `seed`, or read from where the manifest says), reads and
-// checks the data. Errors name the file, line, field or layer.
-Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::uint64_t seed);
+// Builds the model on `device` (weights drawn from `seed`, or read from where the manifest says),
+// reads and checks the data. Errors name the file, line, field or layer.
+Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::uint64_t seed,
+                                           c10::Device device);
 
 }  // namespace elephas

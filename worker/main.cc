@@ -12,19 +12,24 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "common/atomic_file.h"
 #include "common/clock.h"
 #include "common/job_spec.h"
 #include "common/log.h"
+#include "worker/device.h"
+#include "worker/group/collective_library.h"
 #include "worker/heartbeat.h"
 #include "worker/job_client.h"
 #include "worker/loaded_job.h"
 #include "worker/session.h"
+#include "worker/step_graph.h"
 #include "worker/termination.h"
 #include "worker/worker_metrics.h"
 
@@ -130,6 +135,22 @@ int Work(const WorkerOptions& options) {
   }
   at::set_num_threads(static_cast<int>(spec->workers.threads));
 
+  const Result<WorkerDevice> device = OpenDevice(spec->workers.device);
+  if (device.ok()) {
+    LogInfo("device", {{"device", device->device.str()}, {"name", device->name}});
+    if (!device->why_cpu.empty()) LogInfo("computing on the CPU", {{"reason", device->why_cpu}});
+    UsePrecision(spec->workers.precision);
+  }
+  const bool on_gpu = device.ok() && !device->device.is_cpu();
+  Result<std::unique_ptr<CollectiveProvider>> collective = OpenCollective(*spec, on_gpu);
+  const std::unique_ptr<StepGraphProvider> graphs = OpenStepGraphs(on_gpu);
+  JobClient::Offer offer;
+  if (collective.ok()) {
+    offer.collective = (*collective)->name();
+  } else {
+    offer.why_none = collective.status().message();
+  }
+
   std::unique_ptr<LoadedJob> job;
   // Joining again without having done anything, in one incarnation, says that joining does not
   // help: this worker's dataset is not the job's, say.
@@ -137,7 +158,7 @@ int Work(const WorkerOptions& options) {
   int in_vain = 0;
   for (;;) {
     const Result<JoinReply> joined =
-        Patiently(options.server_timeout, [&] { return client.Join(options.name); });
+        Patiently(options.server_timeout, [&] { return client.Join(options.name, offer); });
     if (!joined.ok()) {
       LogError("could not join",
                {{"worker", options.name}, {"message", joined.status().message()}});
@@ -146,7 +167,11 @@ int Work(const WorkerOptions& options) {
     meter.CountJoin();
     const Heartbeat heartbeat(options.server, options.token, *joined);
     if (job == nullptr || job->seed != joined->seed) {
-      Result<std::unique_ptr<LoadedJob>> loaded = LoadJob(*spec, options.base, joined->seed);
+      Result<std::unique_ptr<LoadedJob>> loaded =
+          !device.ok() ? device.status()
+          : spec->transport == Transport::kNccl && !collective.ok()
+              ? Invalid("spec.transport is nccl, but " + offer.why_none)
+              : LoadJob(*spec, options.base, joined->seed, device->device);
       if (!loaded.ok()) {
         LogError("the job cannot run",
                  {{"worker", options.name}, {"message", loaded.status().message()}});
@@ -160,7 +185,8 @@ int Work(const WorkerOptions& options) {
       job = *std::move(loaded);
       KeepMemory();  // not earlier: what loading needed for a moment should go back
     }
-    const SessionEnd end = RunSession(*job, *joined, uid, options.token, client, meter);
+    const SessionEnd end = RunSession(*job, *joined, uid, options.token, client, meter,
+                                      collective.ok() ? collective->get() : nullptr, graphs.get());
     if (end.kind == SessionEnd::Kind::kSucceeded) return kSucceeded;
     if (end.kind == SessionEnd::Kind::kFailed) {
       LogError("the job failed", {{"worker", options.name}, {"message", end.message}});
@@ -175,6 +201,17 @@ int Work(const WorkerOptions& options) {
     if (in_vain > 0) std::this_thread::sleep_for(milliseconds(100));
     last = joined->incarnation;
   }
+}
+
+// For scripts: is there a GPU that works, and if not, why.
+int ProbeDevice() {
+  const Result<WorkerDevice> device = OpenDevice(Device::kCuda);
+  if (!device.ok()) {
+    std::cerr << device.status().message() << "\n";
+    return kGaveUp;
+  }
+  std::cout << device->name << "\n";
+  return kSucceeded;
 }
 
 int Main(int argc, char** argv) {
@@ -199,6 +236,9 @@ int Main(int argc, char** argv) {
   app.add_option("--metrics-address", options.metrics_address, "Address that serves /metrics")
       ->capture_default_str()
       ->envname("ELEPHAS_METRICS_ADDRESS");
+  bool probe = false;
+  app.add_flag("--probe-device", probe, "Say which GPU a worker would use, and end");
+  if (argc == 2 && std::string_view(argv[1]) == "--probe-device") return ProbeDevice();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -11,6 +11,7 @@
 #include "worker/exchange.h"
 #include "worker/files/npy_writer.h"
 #include "worker/files/npz_writer.h"
+#include "worker/group/group_trainer.h"
 #include "worker/keras_file/keras_file.h"
 #include "worker/metered_exchange.h"
 #include "worker/outputs.h"
@@ -35,7 +36,8 @@ bool MeansRejoin(const Status& status) {
 class Session {
  public:
   Session(LoadedJob& job, const JoinReply& joined, const std::string& uid, const std::string& token,
-          JobClient& client, WorkMeter& meter)
+          JobClient& client, WorkMeter& meter, CollectiveProvider* collective,
+          StepGraphProvider* graphs)
       : job_(job),
         joined_(joined),
         uid_(uid),
@@ -49,12 +51,17 @@ class Session {
             MeterExchange(MakeRestExchange(joined.servers, token, joined.incarnation, job.layout),
                           meter, Activity::kOverlapped)),
         trainer_(job.spec, joined.seed, *job.model, job.loss.get(), job.optimizer.get(), job.data,
-                 meter) {
+                 meter, graphs) {
     if (job.optimizer) {
       train_loop_.emplace(
           job.spec, joined.worker, joined.incarnation,
           TrainLoop::Connections{client_, *exchange_, ahead_client_, *ahead_exchange_}, trainer_,
           job.initial_state ? *job.initial_state : trainer_.InitialState());
+      if (collective != nullptr) {
+        group_.emplace(GroupTrainer::Parts{job.spec, job.layout, joined, token, *collective,
+                                           *exchange_, trainer_, *train_loop_},
+                       trainer_.InitialState());
+      }
     }
   }
 
@@ -75,6 +82,10 @@ class Session {
           return {SessionEnd::Kind::kFailed, reply->message, worked_};
         }
         if (reply->state == LeaseReply::State::kWait) continue;
+        if (reply->state == LeaseReply::State::kGroup) {
+          status = TrainInGroup();
+          continue;
+        }
         work = Work{*reply->lease, std::nullopt};
       }
       const WorkKind kind = work->lease.task.kind;
@@ -97,6 +108,14 @@ class Session {
     }
     return exchange_->Initialise(job_.layout, job_.initial_parameters, job_.initial_state->slots,
                                  job_.initial_state->iterations);
+  }
+
+  Status TrainInGroup() {
+    if (!group_) return Internal("the server sends a worker without a collective into a group");
+    pulled_for_.reset();
+    const Status status = group_->Participate();
+    worked_ = worked_ || group_->committed_rounds() > 0;
+    return status;
   }
 
   SessionEnd End(const Status& status) {
@@ -139,6 +158,7 @@ class Session {
     if (pulled.version != lease.version) {
       return Conflict("version " + std::to_string(lease.version.value()) + " is over");
     }
+    trainer_.ToDevice(nullptr);
     pulled_for_ = lease.version;
     return OkStatus();
   }
@@ -350,6 +370,7 @@ class Session {
   std::unique_ptr<Exchange> ahead_exchange_;
   Trainer trainer_;
   std::optional<TrainLoop> train_loop_;
+  std::optional<GroupTrainer> group_;
   std::optional<Version> pulled_for_;
   bool worked_ = false;
 };
@@ -357,8 +378,9 @@ class Session {
 }  // namespace
 
 SessionEnd RunSession(LoadedJob& job, const JoinReply& joined, const std::string& uid,
-                      const std::string& token, JobClient& client, WorkMeter& meter) {
-  return Session(job, joined, uid, token, client, meter).Run();
+                      const std::string& token, JobClient& client, WorkMeter& meter,
+                      CollectiveProvider* collective, StepGraphProvider* graphs) {
+  return Session(job, joined, uid, token, client, meter, collective, graphs).Run();
 }
 
 }  // namespace elephas

@@ -6,8 +6,10 @@
 
 #include "common/protocol.h"
 #include "common/result.h"
+#include "worker/group/collective.h"
 #include "worker/job_client.h"
 #include "worker/loaded_job.h"
+#include "worker/step_graph.h"
 #include "worker/work_meter.h"
 
 namespace elephas {
@@ -20,7 +22,10 @@ struct SessionEnd {
 
 // `client` speaks to server 0. Errors that no retry mends (bad data, NaN loss, a full disk) are
 // told to the server and fail the job. Blocking.
+// `collective` may be null: then all is exchanged by REST. So may `graphs`: then no step is
+// recorded.
 SessionEnd RunSession(LoadedJob& job, const JoinReply& joined, const std::string& uid,
-                      const std::string& token, JobClient& client, WorkMeter& meter);
+                      const std::string& token, JobClient& client, WorkMeter& meter,
+                      CollectiveProvider* collective, StepGraphProvider* graphs);
 
 }  // namespace elephas

@@ -64,6 +64,13 @@ UpdateHeader TrainLoop::Header(const Lease& lease, Version base, Range batches) 
 }
 
 Status TrainLoop::TrainLocally(const Batches& rows, UpdateHeader& header, OptimizerState& state) {
+  trainer_.ToDevice(&state);
+  ELEPHAS_RETURN_IF_ERROR(Steps(rows, header, state));
+  trainer_.ToHost(&state);
+  return OkStatus();
+}
+
+Status TrainLoop::Steps(const Batches& rows, UpdateHeader& header, OptimizerState& state) {
   const std::int64_t per_epoch = BatchCount(rows.rows().size(), spec_.fit.batch_size);
   const std::int64_t first_epoch = header.task.epoch.value();
   const bool spans_epochs = spec_.frequency == Frequency::kFit;
@@ -80,14 +87,17 @@ Status TrainLoop::TrainLocally(const Batches& rows, UpdateHeader& header, Optimi
     }
     const Batches& current = later_epoch ? *later_epoch : rows;
     const std::int64_t examples = BatchRows(rows.rows().size(), spec_.fit.batch_size, batch).size();
+    const bool more = i + 1 < header.batches.last && batch + 1 < per_epoch;
     const auto timer = trainer_.meter().Time(Activity::kCompute);
     ELEPHAS_RETURN_IF_ERROR(trainer_.Gradient(current, header.task, first_epoch + pass, batch,
+                                              more ? batch + 1 : -1,
                                               header.metrics[static_cast<std::size_t>(pass)]));
     trainer_.Step(state);
     header.examples += examples;
     ++header.steps;
     trainer_.meter().CountStep(header.task.kind, examples);
   }
+  for (MetricSums& sums : header.metrics) ELEPHAS_RETURN_IF_ERROR(trainer_.Settle(sums));
   return OkStatus();
 }
 
@@ -213,11 +223,14 @@ Status TrainLoop::Contribute(const Work& work) {
   if (by_batch) {
     header.metrics.assign(1, {});
     const std::int64_t batch = lease.batches.first;
+    trainer_.ToDevice(nullptr);
     {
       const auto timer = trainer_.meter().Time(Activity::kCompute);
-      ELEPHAS_RETURN_IF_ERROR(
-          trainer_.Gradient(rows, lease.task, lease.task.epoch.value(), batch, header.metrics[0]));
+      ELEPHAS_RETURN_IF_ERROR(trainer_.Gradient(rows, lease.task, lease.task.epoch.value(), batch,
+                                                -1, header.metrics[0]));
+      ELEPHAS_RETURN_IF_ERROR(trainer_.Settle(header.metrics[0]));
     }
+    trainer_.ToHost(nullptr);
     header.examples = BatchRows(lease.rows.size(), spec_.fit.batch_size, batch).size();
     header.steps = 1;
     trainer_.meter().CountStep(lease.task.kind, header.examples);

@@ -56,6 +56,11 @@ class TrainLoop {
   std::optional<Work> TakeAhead() { return std::exchange(ahead_, std::nullopt); }
   // Everything that was computed has been pushed.
   Status Flush();
+  // Local steps over header.batches of header.task, whose rows are `rows`, with what is on the
+  // device; fills header.metrics, examples and steps.
+  Status Steps(const Batches& rows, UpdateHeader& header, OptimizerState& state);
+  // The same from and to the host's parameters and `state`.
+  Status TrainLocally(const Batches& rows, UpdateHeader& header, OptimizerState& state);
   // Asynchronous: this worker's slots and step count.
   [[nodiscard]] const OptimizerState& state() const { return state_; }
 
@@ -75,8 +80,6 @@ class TrainLoop {
   Status Contribute(const Work& work);
   Background PushAndFetchNext(const std::optional<Outgoing>& outgoing);
   [[nodiscard]] UpdateHeader Header(const Lease& lease, Version base, Range batches) const;
-  // Local steps over `batches`; fills header.metrics, examples and steps.
-  Status TrainLocally(const Batches& rows, UpdateHeader& header, OptimizerState& state);
 
   const JobSpec& spec_;
   const std::string worker_;

@@ -2,8 +2,13 @@
 
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+#include <cmath>
 #include <exception>
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "worker/keras/compile_config.h"
 #include "worker/keras/shape.h"
@@ -112,15 +117,56 @@ class CompiledLossImpl final : public CompiledLoss {
     Tensor total;
     for (LossTerm& term : terms_.losses) {
       const Tensor value = LossOf(term, outputs, targets);
-      if (terms_.losses.size() > 1) AddMean(sums, term.name, value.item<double>(), batch);
+      if (terms_.losses.size() > 1) AddLoss(sums, term.name, value, batch);
       const Tensor weighted = term.weight == 1.0 ? value : value * term.weight;
       total = total.defined() ? total + weighted : weighted;
     }
     if (regularization.defined()) total = total + regularization;
-    AddMean(sums, "loss", total.item<double>(), batch);
+    AddLoss(sums, "loss", total, batch);
     const c10::NoGradGuard no_grad;
     for (MetricTerm& term : terms_.metrics) UpdateMetric(term, outputs, targets, sums);
     return total;
+  }
+
+  void Defer() override {
+    defers_ = true;
+    kept_.clear();
+  }
+
+  bool Flush(MetricSums& sums) override {
+    const auto kept = kept_.find(&sums);
+    if (kept == kept_.end()) return true;
+    std::vector<Tensor> parts;
+    for (const auto& [name, part] : kept->second) parts.push_back(part.added);
+    const Tensor all = at::cat(parts).cpu();
+    const auto* values = all.const_data_ptr<double>();
+    bool finite = true;
+    for (const auto& [name, part] : kept->second) {
+      MetricState& state = sums.try_emplace(name, part.empty).first->second;
+      for (double& value : state.values) value += *values++;
+      if (name == "loss") finite = std::isfinite(state.values[0]);
+    }
+    kept_.erase(kept);
+    return finite;
+  }
+
+  bool DefersAll() const override {
+    // An accuracy that is not chosen yet becomes one of the means.
+    return std::ranges::all_of(terms_.metrics, [](const MetricTerm& term) {
+      return term.metric == nullptr || term.metric->defers();
+    });
+  }
+
+  void Move(const MetricSums& from, const MetricSums& to) override {
+    for (auto& [name, part] : kept_[&from]) {
+      Kept& target = kept_[&to][name];
+      if (target.added.defined()) {
+        target.added.add_(part.added);
+      } else {
+        target = {part.empty, part.added.clone()};
+      }
+      part.added.zero_();
+    }
   }
 
   Status CheckLabels(const std::vector<Tensor>& labels) const override {
@@ -150,6 +196,27 @@ class CompiledLossImpl final : public CompiledLoss {
   }
 
  private:
+  // What Flush() is to add to one metric.
+  struct Kept {
+    MetricState empty;
+    Tensor added;  // float64 [values]
+  };
+
+  void Keep(MetricSums& sums, const std::string& name, const MetricState& empty, Tensor added) {
+    Kept& kept = kept_[&sums][name];
+    if (kept.added.defined()) {
+      kept.added.add_(added);
+    } else {
+      kept = {empty, std::move(added)};
+    }
+  }
+
+  void AddLoss(MetricSums& sums, const std::string& name, const Tensor& value, double count) {
+    if (!defers_) return AddMean(sums, name, value.item<double>(), count);
+    const Tensor sum = value.detach().to(at::kDouble) * count;
+    Keep(sums, name, {"mean", {0.0, 0.0}}, at::stack({sum, at::full_like(sum, count)}));
+  }
+
   [[nodiscard]] Tensor MaskOf(std::size_t output) const {
     const std::vector<Tensor>& masks = model_.OutputMasks();
     return output < masks.size() ? masks[output] : Tensor();
@@ -172,7 +239,7 @@ class CompiledLossImpl final : public CompiledLoss {
   }
 
   void UpdateMetric(MetricTerm& term, const std::vector<Tensor>& outputs, const Targets& targets,
-                    MetricSums& sums) const {
+                    MetricSums& sums) {
     MetricInput input;
     input.y_true = targets.labels[term.output].to(at::kFloat);
     input.y_pred = outputs[term.output].detach();
@@ -181,6 +248,9 @@ class CompiledLossImpl final : public CompiledLoss {
     if (term.metric == nullptr) {
       const LabelKind kind = KindOf(input.y_true, input.y_pred);
       term.metric = (*MakeMetric(AccuracyFor(kind), "compile.metrics")).metric;
+    }
+    if (defers_ && term.metric->defers()) {
+      return Keep(sums, term.name, term.metric->Empty(), term.metric->Added(input));
     }
     auto [it, inserted] = sums.try_emplace(term.name);
     if (inserted) it->second = term.metric->Empty();
@@ -218,6 +288,8 @@ class CompiledLossImpl final : public CompiledLoss {
 
   CompileTerms terms_;
   const Model& model_;
+  bool defers_ = false;
+  std::map<const MetricSums*, std::map<std::string, Kept>> kept_;
 };
 
 }  // namespace

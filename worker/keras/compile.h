@@ -41,6 +41,18 @@ class CompiledLoss {
   // c10::Error for labels or weights whose shapes do not fit.
   virtual at::Tensor Compute(const std::vector<at::Tensor>& outputs, const Targets& targets,
                              const at::Tensor& regularization, MetricSums& sums) = 0;
+  // From now on Compute() keeps what it would add on the batch's device, and does not wait for it;
+  // Flush() adds that. Metrics that need the host's arithmetic still wait. Called again: what is
+  // kept is forgotten.
+  virtual void Defer() = 0;
+  // Adds to `sums` what was kept for it, and forgets it. One wait, whatever there is. False: a loss
+  // among it was a NaN or an infinity.
+  virtual bool Flush(MetricSums& sums) = 0;
+  // Nothing that Compute() adds needs the host, so that its work can be recorded and repeated.
+  [[nodiscard]] virtual bool DefersAll() const = 0;
+  // What was kept for `from` is kept for `to` from now on. For `from` nothing is then, in the same
+  // memory as before: a recorded Compute() goes on adding there.
+  virtual void Move(const MetricSums& from, const MetricSums& to) = 0;
   // The label of row `row` cannot be used with the loss (class out of range, negative class,
   // shape): kInvalid with the reason. Looks at whole label arrays at once.
   virtual Status CheckLabels(const std::vector<at::Tensor>& labels) const = 0;

@@ -22,11 +22,11 @@ std::vector<std::int64_t> AxesFrom(std::int64_t first, std::int64_t last) {
   return axes;
 }
 
-double Sum(const Tensor& x) { return x.sum(at::kDouble).item<double>(); }
-
-}  // namespace
-
-void AddToMean(Tensor values, const Tensor& weights, MetricState& state) {
+// Values of each sample, weighted, and what they count; undefined: 1 each.
+struct MeanTerms {
+  Tensor values, factors;
+};
+MeanTerms TermsOf(Tensor values, const Tensor& weights) {
   Tensor factors = weights;
   if (factors.defined()) {
     SqueezeOrExpand(values, factors);
@@ -37,10 +37,28 @@ void AddToMean(Tensor values, const Tensor& weights, MetricState& state) {
     if (rank > 1) factors = factors.mean(AxesFrom(1, rank));
   }
   if (values.dim() > 1) values = values.mean(AxesFrom(1, values.dim()));
-  state.values[0] += Sum(values);
-  state.values[1] += factors.defined()  ? Sum(factors)
-                     : values.dim() > 0 ? static_cast<double>(values.size(0))
-                                        : 1.0;
+  return {std::move(values), std::move(factors)};
+}
+
+double CountOf(const Tensor& values) {
+  return values.dim() > 0 ? static_cast<double>(values.size(0)) : 1.0;
+}
+
+double Sum(const Tensor& x) { return x.sum(at::kDouble).item<double>(); }
+
+}  // namespace
+
+void AddToMean(Tensor values, const Tensor& weights, MetricState& state) {
+  const MeanTerms terms = TermsOf(std::move(values), weights);
+  state.values[0] += Sum(terms.values);
+  state.values[1] += terms.factors.defined() ? Sum(terms.factors) : CountOf(terms.values);
+}
+
+Tensor MeanSums(Tensor values, const Tensor& weights) {
+  const MeanTerms terms = TermsOf(std::move(values), weights);
+  const Tensor sum = terms.values.sum(at::kDouble);
+  return at::stack({sum, terms.factors.defined() ? terms.factors.sum(at::kDouble)
+                                                 : at::full_like(sum, CountOf(terms.values))});
 }
 
 std::vector<std::span<const MetricEntry>> MetricFamilies() {

@@ -30,6 +30,12 @@ class Metric {
   // Adds one batch to `state`, which is Empty() or a sum.
   virtual void Update(const MetricInput& batch, MetricState& state) const = 0;
   [[nodiscard]] virtual MetricState Empty() const { return {"mean", {0.0, 0.0}}; }
+  // True: Added() is there. False: this metric is only computed by Update(), which waits for the
+  // device.
+  [[nodiscard]] virtual bool defers() const { return false; }
+  // What Update() would add to the values, as float64 where the batch is and without waiting for
+  // the device.
+  [[nodiscard]] virtual at::Tensor Added(const MetricInput& /*batch*/) const { return {}; }
 };
 
 struct MetricEntry {
@@ -61,5 +67,7 @@ Result<NamedMetric> MakeMetric(const nlohmann::json& identifier, const std::stri
 
 // Keras' Mean: adds the (weighted) mean over all but the first axis, sample by sample.
 void AddToMean(at::Tensor values, const at::Tensor& weights, MetricState& state);
+// The same two sums as a float64 vector [2] on the values' device.
+at::Tensor MeanSums(at::Tensor values, const at::Tensor& weights);
 
 }  // namespace elephas::keras

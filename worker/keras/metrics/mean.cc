@@ -23,6 +23,11 @@ class MeanOf final : public Metric {
     AddToMean(function_(batch.y_true, batch.y_pred), MergeMask(batch.weights, batch.mask, false),
               state);
   }
+  bool defers() const override { return true; }
+  Tensor Added(const MetricInput& batch) const override {
+    return MeanSums(function_(batch.y_true, batch.y_pred),
+                    MergeMask(batch.weights, batch.mask, false));
+  }
 
  private:
   ValueFunction function_;
