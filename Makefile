@@ -87,7 +87,7 @@ bench: setup-bench ## Measure the data plane, and training beside LibTorch alone
 
 .PHONY: gpu-package
 gpu-package: setup ## Collect the programs for gpu-test and gpu-bench into build/gpu, to be carried to a GPU
-	@scripts/build.sh release elephas_programs elephas_loopback elephas_direct_step_graph bench-bare-loop bench-collective
+	@scripts/build.sh release elephas_programs elephas_loopback elephas_direct_step_graph elephas-keras-probe bench-bare-loop bench-collective
 	@scripts/gpu_package.sh
 
 .PHONY: gpu-test

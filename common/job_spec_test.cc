@@ -39,7 +39,7 @@ TEST(ParseManifest, FillsInTheDefaults) {
       "model": {"uri": "model.keras"},
       "fit": {"epochs": 1, "batchSize": 32, "validationSplit": 0.0, "shuffle": true, "onNaN": "fail"},
       "data": {"uri": "digits.npz", "partitions": 4},
-      "workers": {"replicas": 1, "device": "auto", "threads": 1},
+      "workers": {"replicas": 1, "device": "auto", "threads": 1, "precision": "float32"},
       "parameterServers": {"replicas": 1},
       "output": {"uri": "out"},
       "runPolicy": {"suspend": false, "backoffLimit": 6, "cleanPodPolicy": "Running"}}})"));

@@ -2,7 +2,7 @@
 # docker/collect.sh FOLDER PROGRAM...: makes FOLDER the root of an image that holds the programs, stripped, in
 # /usr/bin, the libraries that they load, and the few files that the C library and TLS look for. Everything is in
 # the places where the loader looks by itself, so the image needs no environment. CUDA_LIBRARIES names a folder of
-# libraries to add as they are.
+# libraries to add as they are; what a program opens for a GPU (libelephas_*.so beside it) is then added, too.
 set -euo pipefail
 
 root="$1"
@@ -37,6 +37,12 @@ find "$libraries" -type f -exec strip --strip-unneeded {} +
 if [[ -n "${CUDA_LIBRARIES:-}" ]]; then
   cp -n "$CUDA_LIBRARIES"/* "$libraries/"
   chmod 755 "$libraries"/*
+  for program in "$@"; do
+    for plugin in "$(dirname "$program")"/libelephas_*.so; do
+      install -m 755 "$plugin" "$root/usr/bin/"
+      strip --strip-unneeded "$root/usr/bin/$(basename "$plugin")"
+    done
+  done
 fi
 
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"

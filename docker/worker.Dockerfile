@@ -13,7 +13,7 @@ WORKDIR /src
 COPY . .
 RUN if [ "$DEVICE" = cuda ]; then export ELEPHAS_CUDA=1 CUDA_LIBRARIES=/cuda; fi \
  && scripts/setup.sh --programs \
- && scripts/build.sh release elephas-worker \
+ && scripts/build.sh release elephas-worker elephas_cuda elephas_nccl \
  && if [ "$DEVICE" = cuda ]; then docker/cuda_libraries.sh /cuda; fi \
  && docker/collect.sh /root-of-image build/bin/elephas-worker \
  && rm -rf /cuda

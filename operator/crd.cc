@@ -205,6 +205,10 @@ ordered_json StatusSchema() {
        {"loss", Typed("number", "The newest loss.")},
        {"metrics", std::move(metrics)},
        {"examplesPerSecond", Typed("number", "Examples per second of late, all workers together.")},
+       {"transport", Object("By which way training is exchanged.",
+                            {{"now", Text("nccl, between the workers; or rest, by the parameter "
+                                          "server.")},
+                             {"reason", Text("Why it is not nccl.")}})},
        {"workers", Object("The workers' pods.",
                           {{"replicas", Count("Pods that there are.")},
                            {"active", Count("Pods that are starting or running.")},
@@ -240,6 +244,8 @@ ordered_json Columns() {
       Column("MODE", "string", ".spec.mode", "How updates meet", 1),
       Column("REASON", "string", ".status.conditions[?(@.type==\"Running\")].reason",
              "Why the job is running, or is not", 1),
+      Column("TRANSPORT", "string", ".status.transport.now", "By which way training is exchanged",
+             1),
       Column("RESTARTS", "integer", ".status.restarts", "Deaths that count for backoffLimit", 1),
   };
 }

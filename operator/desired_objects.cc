@@ -28,12 +28,6 @@ json PodsOf(const Job& job) {
   return {{std::string(names::kAppInstance), job.name}, {std::string(names::kJobUid), job.uid}};
 }
 
-json ServersOf(const Job& job) {
-  json labels = PodsOf(job);
-  labels[std::string(names::kAppComponent)] = names::kParamserver;
-  return labels;
-}
-
 json TcpPort(std::string_view name) { return {{"protocol", "TCP"}, {"port", name}}; }
 
 json InNamespace(std::string_view name) {
@@ -52,6 +46,12 @@ std::string ServiceName(const Job& job) {
 }
 
 std::string NetworkPolicyName(const Job& job) { return job.name; }
+
+json SelectorLabels(const Job& job, std::string_view component) {
+  json labels = PodsOf(job);
+  labels[std::string(names::kAppComponent)] = component;
+  return labels;
+}
 
 json ObjectLabels(const Job& job, std::string_view component) {
   return {{std::string(names::kAppName), names::kAppNameValue},
@@ -113,7 +113,7 @@ json MakeService(const Job& job) {
            {{"clusterIP", "None"},
             // Servers must find each other before they are ready.
             {"publishNotReadyAddresses", true},
-            {"selector", ServersOf(job)},
+            {"selector", SelectorLabels(job, names::kParamserver)},
             {"ports", json::array({{{"name", "http"},
                                     {"protocol", "TCP"},
                                     {"port", ServerPort(job.spec)},

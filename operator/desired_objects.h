@@ -16,6 +16,8 @@ std::string NetworkPolicyName(const Job& job);
 
 // The labels of everything that belongs to the job; `component` as in common/names.h.
 nlohmann::json ObjectLabels(const Job& job, std::string_view component);
+// Those of them that tell its pods of one component from all others.
+nlohmann::json SelectorLabels(const Job& job, std::string_view component);
 // One reference, to the job: deleting it deletes the object.
 nlohmann::json OwnerReferences(const Job& job);
 // Does `object` belong to this job, and not to another one of that name or to somebody else?

@@ -2,6 +2,7 @@
 
 #include "common/names.h"
 #include "operator/desired_objects.h"
+#include "operator/gpu_pods.h"
 #include "operator/pod_template_merge.h"
 
 namespace elephas {
@@ -241,31 +242,18 @@ void MountData(const Job& job, PodRole role, json& pod) {
   mounts.push_back({{"name", names::kDataVolume}, {"mountPath", names::kDataFolder}});
 }
 
-bool AsksForGpu(const json& container) {
-  for (const char* at :
-       {"/resources/limits/nvidia.com~1gpu", "/resources/requests/nvidia.com~1gpu"}) {
-    if (container.contains(json::json_pointer(at))) return true;
-  }
-  return false;
-}
-
-void ChooseGpu(const Job& job, const Settings& settings, json& container) {
-  if (job.spec.workers.device == Device::kCuda && !AsksForGpu(container)) {
-    container["resources"]["limits"]["nvidia.com/gpu"] = 1;
-  }
-  const bool default_image = container.value("image", "") == settings.worker_image;
-  if (default_image && !settings.worker_cuda_image.empty() && AsksForGpu(container)) {
-    container["image"] = settings.worker_cuda_image;
-  }
-}
-
 Result<json> MergedPod(const Job& job, const Settings& settings, PodRole role, std::int64_t index) {
   auto merged =
       MergePodTemplate(BasePod(job, settings, role, index), TemplateOf(job, role), Word(role));
   if (!merged.ok()) return Invalid(TemplatePath(role) + "." + merged.status().message());
   json pod = *std::move(merged);
   MountData(job, role, pod);
-  if (role == PodRole::kWorker) ChooseGpu(job, settings, OurContainer(pod, role));
+  if (role == PodRole::kWorker) PrepareForGpu(job, settings, pod, OurContainer(pod, role));
+  // On the host's network a pod would otherwise not find the servers by their names.
+  json& spec = pod["spec"];
+  if (spec.value("hostNetwork", false) && !spec.contains("dnsPolicy")) {
+    spec["dnsPolicy"] = "ClusterFirstWithHostNet";
+  }
   return pod;
 }
 

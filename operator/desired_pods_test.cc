@@ -127,22 +127,15 @@ TEST(DesiredPods, ThePinnedManifestHoldsTheNumberOfPartitions) {
   EXPECT_EQ(PinnedManifest(job)["spec"]["data"]["partitions"], 12);
 }
 
-TEST(DesiredPods, ADeviceOfCudaAsksForAGpuAndGetsTheImageForIt) {
-  Settings settings;
-  settings.worker_cuda_image = "cuda:1";
-  const json pod = MakePod(MakeJob("digits").Set("/spec/workers/device", "cuda"), settings,
-                           PodRole::kWorker, 0, 0, 0);
-  EXPECT_EQ(ContainerOf(pod)["resources"]["limits"]["nvidia.com/gpu"], 1);
-  EXPECT_EQ(ContainerOf(pod)["image"], "cuda:1");
-  const json own = MakePod(
-      MakeJob("digits")
-          .Set("/spec/workers/device", "cuda")
-          .Set("/spec/workers/template/spec/containers",
-               json::parse(
-                   R"([{"image": "mine", "resources": {"limits": {"nvidia.com/gpu": 2}}}])")),
-      settings, PodRole::kWorker, 0, 0, 0);
-  EXPECT_EQ(ContainerOf(own)["resources"]["limits"]["nvidia.com/gpu"], 2);
-  EXPECT_EQ(ContainerOf(own)["image"], "mine");
+TEST(DesiredPods, OnTheHostsNetworkServersAreStillFound) {
+  const auto policy_of = [](const char* overlay) {
+    return MakePod(MakeJob("digits").Set("/spec/workers/template/spec", json::parse(overlay)),
+                   Settings{}, PodRole::kWorker, 0, 0, 0)["spec"]
+        .value("dnsPolicy", "");
+  };
+  EXPECT_EQ(policy_of(R"({"hostNetwork": true})"), "ClusterFirstWithHostNet");
+  EXPECT_EQ(policy_of(R"({"hostNetwork": true, "dnsPolicy": "Default"})"), "Default");
+  EXPECT_EQ(policy_of("{}"), "");
 }
 
 TEST(DesiredPods, ATemplateIsMerged) {

@@ -111,6 +111,15 @@ TEST(Progress, WholeEpochsCountMoreThanTheOneThatRuns) {
           "history": {"loss": [3, 2], "val_loss": [4, 3], "examples": [10, 10]}})"));
   ASSERT_TRUE(progress);
   EXPECT_EQ(progress->metrics, json::parse(R"({"loss": 2, "val_loss": 3})"));
+  EXPECT_EQ(progress->transport, "");
+}
+
+TEST(Progress, SaysHowTrainingIsExchanged) {
+  const auto progress = ProgressFromStatus(json::parse(
+      R"({"state": "Running", "transport": {"now": "rest", "reason": "worker-1 has no GPU"}})"));
+  ASSERT_TRUE(progress);
+  EXPECT_EQ(progress->transport, "rest");
+  EXPECT_EQ(progress->transport_reason, "worker-1 has no GPU");
 }
 
 }  // namespace

@@ -62,6 +62,11 @@ std::optional<Progress> ProgressFromStatus(const json& status) {
       if (output.is_string()) progress.outputs.push_back(output.get<std::string>());
     }
   }
+  if (const auto transport = status.find("transport");
+      transport != status.end() && transport->is_object()) {
+    progress.transport = ValueOr<std::string>(*transport, "now", "");
+    progress.transport_reason = ValueOr<std::string>(*transport, "reason", "");
+  }
   return progress;
 }
 

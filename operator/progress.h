@@ -20,6 +20,8 @@ struct Progress {
   double examples_per_second = 0;
   std::optional<double> seconds_remaining;
   std::vector<std::string> outputs;
+  // By which way training is exchanged: "nccl", "rest"; and why not by the other. Empty: not said.
+  std::string transport, transport_reason;
 
   [[nodiscard]] bool succeeded() const { return state == "Succeeded"; }
   [[nodiscard]] bool over() const { return succeeded() || state == "Failed"; }

@@ -94,6 +94,17 @@ TEST_F(JobLife, ProgressReachesTheStatus) {
   EXPECT_EQ(status["loss"], 0.5);
   EXPECT_EQ(status["examplesPerSecond"], 1230);
   EXPECT_EQ(status["estimatedCompletionTime"], "2026-03-01T12:01:40Z");
+  EXPECT_FALSE(status.contains("transport"));
+  const auto says = [&](const char* transport) {
+    Progress progress = Epoch(1, 0.5);
+    progress.transport = transport;
+    progress.transport_reason = "worker-1 has no GPU";
+    world.ServerSays(progress);
+    world.DrainQueue();
+    return world.JobStatus()["transport"];
+  };
+  EXPECT_EQ(says("rest"), (json{{"now", "rest"}, {"reason", "worker-1 has no GPU"}}));
+  EXPECT_EQ(says("nccl"), (json{{"now", "nccl"}}));
 }
 
 TEST_F(JobLife, TheEndIsTheServersLastWord) {

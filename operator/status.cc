@@ -159,6 +159,12 @@ void AddProgress(const Progress& progress, bool over, std::int64_t now_ms, json&
   if (progress.examples_per_second > 0) {
     status["examplesPerSecond"] = Rounded(progress.examples_per_second);
   }
+  if (!progress.transport.empty()) {
+    status["transport"] = {{"now", progress.transport}};
+    if (progress.transport == "rest" && !progress.transport_reason.empty()) {
+      status["transport"]["reason"] = progress.transport_reason;
+    }
+  }
   if (!over && progress.seconds_remaining && *progress.seconds_remaining < 1e9) {
     const double done_ms =
         static_cast<double>(now_ms) + 1000 * Rounded(*progress.seconds_remaining);
@@ -248,7 +254,7 @@ json MakeStatus(const Job& job, const Observed& observed, const Plan& plan, std:
   if (plan.end) status["completionTime"] = kube::TimeText(now_ms);
   const auto& progress = plan.end && plan.end->progress ? plan.end->progress : observed.progress;
   if (progress) AddProgress(*progress, plan.end.has_value(), now_ms, status);
-  Keep(before, {"epoch", "epochs", "progress", "metrics", "loss", "outputs"}, status);
+  Keep(before, {"epoch", "epochs", "progress", "metrics", "loss", "outputs", "transport"}, status);
   if (plan.end && plan.end->succeeded) {
     status["progress"] = 100;
     status["model"] = job.spec.output_uri;

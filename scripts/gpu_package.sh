@@ -11,7 +11,7 @@ rm -rf "$package"
 mkdir -p "$package"
 for file in build/bin/elephas build/bin/elephas-paramserver build/bin/elephas-worker build/bin/libelephas_cuda.so \
   build/bin/libelephas_nccl.so build/test-bin/libelephas_loopback.so build/test-bin/libelephas_direct_step_graph.so \
-  build/bench-bin/bench-bare-loop build/bench-bin/bench-collective; do
+  build/test-bin/elephas-keras-probe build/bench-bin/bench-bare-loop build/bench-bin/bench-collective; do
   install -m 755 "$file" "$package/"
   strip --strip-unneeded "$package/$(basename "$file")"
 done
@@ -26,6 +26,10 @@ for program in "$package"/elephas* "$package"/bench*; do
     esac
   done < <(ldd "$program" | awk '$2 == "=>" && $3 ~ /^\// {print $1, $3}')
 done
+# Where the tests were run with ELEPHAS_KEEP_REQUESTS=build/gpu-requests: models for the probe.
+if [[ -d build/gpu-requests ]]; then
+  cp -r build/gpu-requests "$package/keras"
+fi
 size="$(du -sb "$package" | cut -f1)"
 if ((size > most)); then
   echo "gpu-package: $package has $size bytes, more than $most" >&2

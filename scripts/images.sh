@@ -58,13 +58,17 @@ make_base() {
 
 build_image() {
   local name="$1" archive="$1" tag="$registry/elephas-$1:$version" root="$images/root/$1" key
+  local programs_inside=("$bin/elephas-$1")
   if [[ "$name" == worker && "$device" == cuda ]]; then
     archive+=-cuda
     tag+=-cuda
   fi
   if [[ "$programs" == host ]]; then
     [[ -x "$bin/elephas-$name" ]] || die "$bin/elephas-$name is not there: run \`make build\`"
-    key="$(sha256sum "$bin/elephas-$name" "docker/$name.Dockerfile" docker/*.sh deps/versions.env; echo "$tag")"
+    if [[ "$archive" == worker-cuda ]]; then
+      programs_inside+=("$bin"/libelephas_*.so)
+    fi
+    key="$(sha256sum "${programs_inside[@]}" "docker/$name.Dockerfile" docker/*.sh deps/versions.env; echo "$tag")"
   else
     key="built inside, so always anew: $(date +%s%N)"
   fi

@@ -70,7 +70,7 @@ def write_data(path, rows, shape, tokens):
         archive.writestr("y.npy", y)
 
 
-def run_job(programs, folder, model, rows, batch, epochs, device, precision):
+def run_job(programs, folder, model, rows, batch, epochs, device, precision, **variables):
     """Examples per second of the epochs after the first."""
     job = {
         "apiVersion": "elephas.dev/v1alpha1",
@@ -93,7 +93,7 @@ def run_job(programs, folder, model, rows, batch, epochs, device, precision):
     }
     path = folder / "job.json"
     path.write_text(json.dumps(job))
-    subprocess.run([programs / "elephas", "run", path, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([programs / "elephas", "run", path, "--quiet"], check=True, stdout=subprocess.DEVNULL, env=os.environ | variables)
     history = json.loads((folder / job["spec"]["output"]["uri"] / "history.json").read_text())
     return sum(history["examples"][1:]) / sum(history["seconds"][1:])
 
@@ -253,13 +253,24 @@ def overhead(options, folder, device):
     bare = [options.programs / "bench-bare-loop", str(rows), str(epochs), str(batch)]
     if device == "cuda":
         bare.append("cuda")
-    ours, theirs = in_turn(
+
+    def job(**variables):
+        return run_job(options.programs, place, model, rows, batch, epochs, device, "float32", **variables)
+
+    recorded, one_by_one, theirs = in_turn(
         options.repeats,
-        lambda: run_job(options.programs, place, model, rows, batch, epochs, device, "float32"),
+        job,
+        lambda: job(ELEPHAS_STEP_GRAPH=""),
         lambda: float(subprocess.run(bare, check=True, capture_output=True, text=True).stdout),
     )
-    print(f"\nMLP 784-128-128-10, batch {batch}: job {ours:,.0f} examples/s, bare LibTorch loop {theirs:,.0f};")
-    print(f"a step takes {100 * (theirs / ours - 1):.1f} % longer than the bare loop's")
+    print(f"\n| MLP 784-128-128-10, batch {batch} | examples/s | time of a step, of the bare loop's |")
+    print("| --- | ---: | ---: |")
+    for name, figure in (
+        ("bare LibTorch loop", theirs),
+        ("a job", recorded),
+        ("a job whose steps are not recorded", one_by_one),
+    ):
+        print(f"| {name} | {figure:,.0f} | {100 * theirs / figure:.0f} % |")
 
 
 def bandwidth(options):

@@ -50,4 +50,4 @@ def test_without_a_gpu_it_says_so(source_dir, package, script):
 def test_everything_but_the_gpu_is_rehearsed(source_dir, package):
     finished = run(source_dir / "tests" / "gpu" / "gpu_test.py", package, "--rehearse")
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "6 of 6 passed" in finished.stdout
+    assert "8 of 8 passed" in finished.stdout

@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
@@ -140,6 +141,8 @@ def ask_probe(requests, tensors):
     with tempfile.TemporaryDirectory() as folder:
         save_file({k: np.array(numeric(v), order="C") for k, v in tensors.items()}, f"{folder}/request.safetensors")
         pathlib.Path(folder, "request.json").write_text(json.dumps({"cases": requests}))
+        if kept := os.environ.get("ELEPHAS_KEEP_REQUESTS"):  # for a machine with a GPU: tests/gpu/gpu_test.py
+            shutil.copytree(folder, tempfile.mkdtemp(prefix="request-", dir=kept), dirs_exist_ok=True)
         done = subprocess.run([probe_path(), folder], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         reply = json.loads(pathlib.Path(folder, "reply.json").read_text())

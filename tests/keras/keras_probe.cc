@@ -1,4 +1,5 @@
 // elephas-keras-probe DIRECTORY: runs models for the tests that compare with real Keras.
+// elephas-keras-probe DIRECTORY cuda: the same on a GPU.
 // elephas-keras-probe --reference: prints docs/keras.md.
 // elephas-keras-probe --supported: prints the names behind it as JSON.
 //
@@ -37,6 +38,8 @@
 #include "common/partitioning.h"
 #include "common/protocol.h"
 #include "common/safetensors.h"
+#include "worker/device.h"
+#include "worker/device_optimizer.h"
 #include "worker/keras/compile.h"
 #include "worker/keras/model.h"
 #include "worker/keras/reference.h"
@@ -52,7 +55,7 @@ class Reply {
  public:
   void Add(const std::string& name, const Tensor& tensor) {
     tensors_.push_back({name, "F32", tensor.sizes().vec(), 0, 0});
-    data_.push_back(tensor.detach().to(at::kFloat).contiguous());
+    data_.push_back(tensor.detach().to(at::kCPU, at::kFloat).contiguous());
   }
   json& operator[](const std::string& name) { return values_[name]; }
   Status Write(const std::string& directory) const {
@@ -101,6 +104,16 @@ void CollectWeights(const WeightGroup& group, std::vector<Weight*>& out) {
   for (const auto& child : group.children) CollectWeights(*child, out);
 }
 
+std::span<float> Span(const Tensor& tensor) {
+  return {tensor.mutable_data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
+std::vector<std::span<float>> Spans(const std::vector<Tensor>& tensors) {
+  std::vector<std::span<float>> spans;
+  for (const Tensor& tensor : tensors) spans.push_back(Span(tensor));
+  return spans;
+}
+
 std::vector<Tensor> Rows(const std::vector<Tensor>& tensors, const Range& rows) {
   std::vector<Tensor> out;
   for (const Tensor& tensor : tensors) out.push_back(tensor.slice(0, rows.first, rows.last));
@@ -118,16 +131,17 @@ json Values(const MetricSums& sums) {
 
 class Case {
  public:
-  Case(const json& request, const safetensors::File& file, Reply& reply)
-      : request_(request), file_(file), name_(request.at("name")), reply_(reply) {}
+  Case(const json& request, const safetensors::File& file, at::Device device, Reply& reply)
+      : request_(request), file_(file), device_(device), name_(request.at("name")), reply_(reply) {}
 
   Status Run() {
     ELEPHAS_ASSIGN_OR_RETURN(model_, Model::FromConfig(request_.at("model"), 7));
     CollectWeights(model_->weight_tree(), weights_);
     if (request_.value("initial", false)) AddWeights();
     if (request_.value("inputs", 0) == 0) return CheckCompile();
-    ELEPHAS_ASSIGN_OR_RETURN(inputs_, ReadTensors(file_, name_ + "/input/", request_.at("inputs")));
+    ELEPHAS_ASSIGN_OR_RETURN(inputs_, Read("/input/", request_.at("inputs")));
     ELEPHAS_RETURN_IF_ERROR(LoadWeights());
+    model_->To(device_);
     const std::vector<Tensor> outputs = model_->Forward(inputs_, false);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       reply_.Add(name_ + "/predict/" + std::to_string(i), outputs[i]);
@@ -136,11 +150,10 @@ class Case {
     }
     if (!request_.contains("compile")) return OkStatus();
     ELEPHAS_ASSIGN_OR_RETURN(loss_, CompiledLoss::FromConfig(request_["compile"], *model_));
-    ELEPHAS_ASSIGN_OR_RETURN(targets_.labels,
-                             ReadTensors(file_, name_ + "/label/", request_.at("outputs")));
+    ELEPHAS_ASSIGN_OR_RETURN(targets_.labels, Read("/label/", request_.at("outputs")));
     if (request_.value("sampleWeights", false)) {
       ELEPHAS_ASSIGN_OR_RETURN(targets_.sample_weights,
-                               ReadTensors(file_, name_ + "/sample_weight/", request_["outputs"]));
+                               Read("/sample_weight/", request_["outputs"]));
     }
     ELEPHAS_RETURN_IF_ERROR(loss_->CheckLabels(targets_.labels));
     ELEPHAS_RETURN_IF_ERROR(Evaluate());
@@ -149,6 +162,13 @@ class Case {
   }
 
  private:
+  // On the device.
+  Result<std::vector<Tensor>> Read(const std::string& what, std::size_t count) const {
+    ELEPHAS_ASSIGN_OR_RETURN(std::vector<Tensor> tensors, ReadTensors(file_, name_ + what, count));
+    for (Tensor& tensor : tensors) tensor = tensor.to(device_);
+    return tensors;
+  }
+
   Status CheckCompile() {
     if (!request_.contains("compile")) return OkStatus();
     const json& compile = request_["compile"];
@@ -214,17 +234,21 @@ class Case {
     ELEPHAS_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
                              Optimizer::FromConfig(request_["compile"].value("optimizer", json())));
     reply_[name_]["optimizer"] = optimizer->Config();
-    const auto count = static_cast<std::size_t>(model_->layout().trainable_elements);
-    std::vector<std::vector<float>> slots;
-    std::vector<std::span<float>> spans;
-    const std::vector<std::string> slot_names = optimizer->SlotNames();
-    slots.reserve(slot_names.size());
-    for (std::size_t i = 0; i < slot_names.size(); ++i) {
-      spans.emplace_back(slots.emplace_back(count, optimizer->SlotInitialValue(i)));
+    const std::int64_t count = model_->layout().trainable_elements;
+    std::vector<Tensor> slots;
+    for (std::size_t i = 0; i < optimizer->SlotNames().size(); ++i) {
+      slots.push_back(
+          at::full({count}, optimizer->SlotInitialValue(i), model_->parameters().options()));
     }
-    const std::vector<WeightSlice> slices = TrainableSlices(model_->layout());
-    const std::span<float> parameters(model_->parameters().mutable_data_ptr<float>(), count);
-    const std::span<float> gradients(model_->gradients().mutable_data_ptr<float>(), count);
+    ELEPHAS_ASSIGN_OR_RETURN(const DeviceOptimizer on_device,
+                             DeviceOptimizer::For(*optimizer, TrainableSlices(model_->layout())));
+    const auto step = [&](std::int64_t iteration) {
+      const Tensor parameters = model_->parameters().narrow(0, 0, count);
+      if (!device_.is_cpu())
+        return on_device.Step(iteration, parameters, model_->gradients(), slots);
+      optimizer->Step(iteration, Span(parameters), Span(model_->gradients()), Spans(slots),
+                      TrainableSlices(model_->layout()));
+    };
     const std::int64_t size = request_.at("batchSize");
     std::int64_t iteration = 0;
     json history = json::array();
@@ -235,12 +259,14 @@ class Case {
         model_->gradients().zero_();
         const std::vector<Tensor> outputs = model_->Forward(Rows(inputs_, rows), true);
         loss_->Compute(outputs, TargetRows(rows), model_->RegularizationLoss(), sums).backward();
-        optimizer->Step(iteration++, parameters, gradients, spans, slices);
+        step(iteration++);
         model_->ApplyConstraints();
       }
       history.push_back(Values(sums));
     }
-    optimizer->Finalize(parameters, spans);
+    model_->To(at::kCPU);
+    for (Tensor& slot : slots) slot = slot.cpu();
+    optimizer->Finalize(Span(model_->parameters().narrow(0, 0, count)), Spans(slots));
     reply_[name_]["history"] = history;
     AddWeights();
     return OkStatus();
@@ -248,6 +274,7 @@ class Case {
 
   const json& request_;
   const safetensors::File& file_;
+  const at::Device device_;
   std::string name_;
   Reply& reply_;
   std::unique_ptr<Model> model_;
@@ -257,8 +284,14 @@ class Case {
   Targets targets_;
 };
 
-int Main(const std::string& directory) {
+int Main(const std::string& directory, Device wanted) {
   at::set_num_threads(1);
+  const Result<WorkerDevice> device = OpenDevice(wanted);
+  if (!device.ok()) {
+    std::cerr << device.status().message() << "\n";
+    return 1;
+  }
+  UsePrecision(Precision::kFloat32);
   std::ifstream in(directory + "/request.json");
   const json request = json::parse(in);
   const Result<safetensors::File> file = safetensors::ReadFile(directory + "/request.safetensors");
@@ -271,7 +304,7 @@ int Main(const std::string& directory) {
     const std::string name = entry.at("name");
     reply[name] = json::object();
     try {
-      const Status status = Case(entry, *file, reply).Run();
+      const Status status = Case(entry, *file, device->device, reply).Run();
       if (!status.ok()) reply[name]["error"] = status.message();
     } catch (const c10::Error& error) {
       reply[name]["error"] = std::string("exception: ") + error.what_without_backtrace();
@@ -288,8 +321,9 @@ int Main(const std::string& directory) {
 }  // namespace elephas::keras
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: elephas-keras-probe DIRECTORY | --reference | --supported\n";
+  const bool cuda = argc == 3 && std::string_view(argv[2]) == "cuda";
+  if (argc != 2 && !cuda) {
+    std::cerr << "usage: elephas-keras-probe DIRECTORY [cuda] | --reference | --supported\n";
     return 2;
   }
   if (std::string_view(argv[1]) == "--reference") {
@@ -301,7 +335,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   try {
-    return elephas::keras::Main(argv[1]);
+    return elephas::keras::Main(argv[1], cuda ? elephas::Device::kCuda : elephas::Device::kCpu);
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;

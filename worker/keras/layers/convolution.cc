@@ -32,14 +32,13 @@ Shape WithHeight(const Shape& per_axis, std::int64_t height) {
   return per_axis.size() == 1 ? Shape{height, per_axis[0]} : per_axis;
 }
 
-// The kernel in the memory format of the data. As a view of Keras' layout it would do as well, but
-// with one input channel LibTorch cannot tell which format that is, and its backward takes five
-// times as long; copying a kernel costs next to nothing.
-Tensor Packed(const Tensor& kernel, const Window& window) {
-  if (window.rank() > 2) return kernel;
-  return AddHeight(kernel, window.rank())
-      .contiguous(window.channels_last ? at::MemoryFormat::ChannelsLast
-                                       : at::MemoryFormat::Contiguous);
+// The order in which a convolution gets its data. Kernels take channels-last data as it is, but
+// cuDNN's for true float32 are faster the other way round, which is worth a copy where it begins: what
+// follows stays in the order that the convolution gave it.
+at::MemoryFormat FormatFor(const Tensor& x, const Window& window) {
+  const bool plain_float = x.is_cuda() && !at::globalContext().allowTF32CuDNN();
+  return window.channels_last && !plain_float ? at::MemoryFormat::ChannelsLast
+                                              : at::MemoryFormat::Contiguous;
 }
 
 // relu overwrites the convolution's output, which nobody else holds: it moves half the memory.
@@ -54,9 +53,18 @@ Tensor Convolve(const Tensor& x, const Tensor& kernel, const Tensor& bias, const
   Shape padding;
   const Tensor padded = PadForWindow(x, window, 0.0, padding);
   const std::size_t rank = window.rank();
+  Tensor data = AddHeight(padded, rank), weights = AddHeight(kernel, rank);
+  if (rank <= 2) {
+    const at::MemoryFormat format = FormatFor(x, window);
+    // As a view of Keras' layout the kernel would do as well, but with one input channel LibTorch
+    // cannot tell which format that is, and its backward takes five times as long; copying a kernel
+    // costs next to nothing.
+    weights = weights.contiguous(format);
+    if (format == at::MemoryFormat::Contiguous && data.is_cuda()) data = data.contiguous();
+  }
   const Tensor y =
-      at::convolution(AddHeight(padded, rank), Packed(kernel, window), bias, WithHeight(strides, 1),
-                      WithHeight(padding, 0), WithHeight(window.dilation, 1), /*transposed=*/false,
+      at::convolution(data, weights, bias, WithHeight(strides, 1), WithHeight(padding, 0),
+                      WithHeight(window.dilation, 1), /*transposed=*/false,
                       /*output_padding=*/WithHeight(Shape(rank, 0), 0), groups);
   return DropHeight(y, rank);
 }

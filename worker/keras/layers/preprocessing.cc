@@ -48,6 +48,12 @@ Tensor ReadTensor(ConfigReader& c, const char* name, const json& fallback) {
   return at::tensor(values).view(shape);
 }
 
+// The numbers where `x` is. They stay there: copying them for each batch would wait for the device.
+const Tensor& On(const Tensor& x, Tensor& numbers) {
+  if (numbers.device() != x.device()) numbers = numbers.to(x.device());
+  return numbers;
+}
+
 class Rescaling final : public MaskPassingLayer {
  public:
   explicit Rescaling(ConfigReader& c) {
@@ -56,7 +62,7 @@ class Rescaling final : public MaskPassingLayer {
     offset_ = ReadTensor(c, "offset", 0.0);
   }
   Tensor Compute(const Tensor& x, Step&) override {
-    return x * scale_.to(x.device()) + offset_.to(x.device());
+    return x * On(x, scale_) + On(x, offset_);
   }
 
  private:
@@ -99,9 +105,9 @@ class Normalization final : public MaskPassingLayer {
   }
   Tensor Compute(const Tensor& x, Step&) override {
     const bool given = mean_.defined();
-    const Tensor mean = given ? mean_.to(x.device()) : adapted_mean_->tensor.view(broadcast_);
+    const Tensor mean = given ? On(x, mean_) : adapted_mean_->tensor.view(broadcast_);
     const Tensor variance =
-        given ? variance_.to(x.device()) : adapted_variance_->tensor.view(broadcast_);
+        given ? On(x, variance_) : adapted_variance_->tensor.view(broadcast_);
     const Tensor deviation = at::clamp_min(at::sqrt(variance), 1e-7);
     return invert_ ? mean + x * deviation : (x - mean) / deviation;
   }
