@@ -1,5 +1,5 @@
-// Files that appear whole or not at all: written aside in the same folder, fsynced, renamed, and the
-// folder fsynced.
+// Files that appear whole or not at all: written aside in the same folder, fsynced, renamed, and
+// the folder fsynced.
 #pragma once
 
 #include <cstddef>

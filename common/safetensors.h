@@ -3,7 +3,8 @@
 //
 //   file   := length header data
 //   length := u64 little endian, bytes in header
-//   header := JSON object { "__metadata__"?: {string: string}, name: {"dtype","shape","data_offsets"} }
+//   header := JSON object { "__metadata__"?: {string: string}, name:
+//   {"dtype","shape","data_offsets"} }
 //             padded with spaces to a multiple of 8 bytes
 //   data   := the tensors' bytes, row-major, little endian, without gaps
 #pragma once
@@ -22,8 +23,8 @@ namespace elephas::safetensors {
 
 struct TensorInfo {
   std::string name;
-  std::string dtype;                // "F32", "F64", "F16", "BF16", "I64", "I32", "U8", "BOOL", …
-  std::vector<std::int64_t> shape;  // empty: a scalar
+  std::string dtype;                 // "F32", "F64", "F16", "BF16", "I64", "I32", "U8", "BOOL", …
+  std::vector<std::int64_t> shape;   // empty: a scalar
   std::uint64_t begin = 0, end = 0;  // byte offsets into data, [begin, end)
 };
 
@@ -42,8 +43,8 @@ std::size_t DtypeBytes(std::string_view dtype);
 // data, no overlap, no gap, size equal to shape x dtype without overflow, no duplicate names.
 Result<Header> ParseHeader(std::string_view json);
 
-// length + header for tensors laid out in the given order; `begin`/`end` of the input are ignored and
-// computed from dtype and shape. The data follows directly.
+// length + header for tensors laid out in the given order; `begin`/`end` of the input are ignored
+// and computed from dtype and shape. The data follows directly.
 std::string SerializeHeader(const std::map<std::string, std::string>& metadata,
                             std::vector<TensorInfo> tensors);
 
@@ -53,8 +54,8 @@ struct File {
   std::vector<std::byte> data;
   [[nodiscard]] std::span<const std::byte> Bytes(const TensorInfo& tensor) const;
 };
-// kNotFound, or kInvalid naming file and reason (truncated, trailing bytes, …). Reads at most what the
-// file holds: a lying length never allocates more.
+// kNotFound, or kInvalid naming file and reason (truncated, trailing bytes, …). Reads at most what
+// the file holds: a lying length never allocates more.
 Result<File> ReadFile(const std::string& path);
 
 // Writes aside, fsyncs and renames (see atomic_file.h). `tensors[i]` has bytes `data[i]`.

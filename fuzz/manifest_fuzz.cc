@@ -1,4 +1,5 @@
-// Any bytes are a manifest or are refused with a reason; an accepted one survives being written down.
+// Any bytes are a manifest or are refused with a reason; an accepted one survives being written
+// down.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -14,10 +15,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (elephas::ToString(problem).find('\n') != std::string::npos) std::abort();
   }
   if (!parsed.problems.empty()) return 0;
-  const elephas::ParsedManifest again = elephas::ParseManifest(parsed.document.dump(), "again.json");
+  const elephas::ParsedManifest again =
+      elephas::ParseManifest(parsed.document.dump(), "again.json");
   if (!again.problems.empty() || again.document != parsed.document) std::abort();
 
   // The same bytes as the value of an override.
-  static_cast<void>(elephas::ParseManifest("{}", "fuzz.yaml", {{"spec.compile.loss", std::string(text)}}));
+  static_cast<void>(
+      elephas::ParseManifest("{}", "fuzz.yaml", {{"spec.compile.loss", std::string(text)}}));
   return 0;
 }

@@ -48,9 +48,9 @@ struct Place {
 
 // Every variable of `root` (a model), in the order of keras.Model.variables. The rules are those of
 // Keras' saving: children by attribute, members of a list by class in snake case, counted from the
-// second on ("dense", "dense_1"). A variable of an object that two others share comes at each of its
-// places: Keras saves it at the first, but looks at all of them when its config lost the sharing.
-// Pointers are into `root`.
+// second on ("dense", "dense_1"). A variable of an object that two others share comes at each of
+// its places: Keras saves it at the first, but looks at all of them when its config lost the
+// sharing. Pointers are into `root`.
 std::vector<Place> Keras3Places(const Object& root);
 
 // All variables of an object and what is inside it, trainable ones first: the order of legacy HDF5

@@ -33,8 +33,8 @@ Shape WithHeight(const Shape& per_axis, std::int64_t height) {
 }
 
 // The order in which a convolution gets its data. Kernels take channels-last data as it is, but
-// cuDNN's for true float32 are faster the other way round, which is worth a copy where it begins: what
-// follows stays in the order that the convolution gave it.
+// cuDNN's for true float32 are faster the other way round, which is worth a copy where it begins:
+// what follows stays in the order that the convolution gave it.
 at::MemoryFormat FormatFor(const Tensor& x, const Window& window) {
   const bool plain_float = x.is_cuda() && !at::globalContext().allowTF32CuDNN();
   return window.channels_last && !plain_float ? at::MemoryFormat::ChannelsLast

@@ -61,9 +61,7 @@ class Rescaling final : public MaskPassingLayer {
     scale_ = ReadTensor(c, "scale", 1.0);
     offset_ = ReadTensor(c, "offset", 0.0);
   }
-  Tensor Compute(const Tensor& x, Step&) override {
-    return x * On(x, scale_) + On(x, offset_);
-  }
+  Tensor Compute(const Tensor& x, Step&) override { return x * On(x, scale_) + On(x, offset_); }
 
  private:
   Tensor scale_, offset_;
@@ -106,8 +104,7 @@ class Normalization final : public MaskPassingLayer {
   Tensor Compute(const Tensor& x, Step&) override {
     const bool given = mean_.defined();
     const Tensor mean = given ? On(x, mean_) : adapted_mean_->tensor.view(broadcast_);
-    const Tensor variance =
-        given ? On(x, variance_) : adapted_variance_->tensor.view(broadcast_);
+    const Tensor variance = given ? On(x, variance_) : adapted_variance_->tensor.view(broadcast_);
     const Tensor deviation = at::clamp_min(at::sqrt(variance), 1e-7);
     return invert_ ? mean + x * deviation : (x - mean) / deviation;
   }
