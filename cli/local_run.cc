@@ -23,6 +23,8 @@
 #include "cli/status_watcher.h"
 #include "cli/supervision.h"
 #include "common/clock.h"
+#include "common/hidden_rows.h"
+#include "common/log.h"
 
 namespace elephas::cli {
 
@@ -340,7 +342,11 @@ class LocalRun {
       // What the server says about a failed job is all there is to know; a crash is in the logs.
       const bool told = StatusText("state") == "Failed";
       if (!told && end.outcome.reason != "Interrupted") folder_.Keep();
-      if (spec_.checkpoint) end.resume_hint = options_.resume_hint;
+      if (spec_.checkpoint) {
+        end.resume_hint = options_.resume_hint;
+      } else {
+        RemoveUnfinishedPredictions();
+      }
       if (end.outcome.culprit) {
         end.log_file = folder_.LogFile(*end.outcome.culprit);
         end.log_tail = folder_.LogTail(*end.outcome.culprit, kLogTailLines);
@@ -348,6 +354,22 @@ class LocalRun {
       if (folder_.kept()) end.kept_folder = folder_.path();
     }
     reporter_.Ended(end);
+  }
+
+  // Nobody will go on with them, and the workers, which were stopped, could not do it.
+  void RemoveUnfinishedPredictions() const {
+    if (spec_.task != TaskKind::kPredict) return;
+    const Result<std::string> folder = ResolveUri(PlacesOf(spec_).folder_uri, options_.base);
+    if (!folder.ok()) return;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(*folder, error)) {
+      if (!IsHiddenRows(entry.path().filename().string(), uid_)) continue;
+      std::filesystem::remove(entry.path(), error);
+      if (error) {
+        LogWarning("file left behind",
+                   {{"path", entry.path().string()}, {"message", error.message()}});
+      }
+    }
   }
 
   const JobSpec& spec_;

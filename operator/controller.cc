@@ -176,9 +176,10 @@ void Controller::HandleOne(const kube::ObjectName& job) {
   const Status& status = wake.status();
   const bool passes = status.retryable() || status.code() == Code::kConflict;
   parts_.metrics.Reconciled(passes ? "retry" : "error", took);
-  LogWarning(
-      "reconcile failed",
-      {{"job", ToString(job)}, {"error", CodeName(status.code())}, {"message", status.message()}});
+  LogWarning("reconcile failed", {{"namespace", job.ns},
+                                  {"job", job.name},
+                                  {"reason", CodeName(status.code())},
+                                  {"message", status.message()}});
   queue_.AddFailed(job, status.retry_after());
 }
 

@@ -164,7 +164,8 @@ Observed Reconciler::Observe(const Job& job, Memory& memory) const {
 
 Status Reconciler::Act(const Job& job, Plan& plan, Observed& observed, Memory& memory) {
   if (plan.delete_job) {
-    LogInfo("job deleted", {{"job", job.name}, {"reason", "ttlSecondsAfterFinished"}});
+    LogInfo("job deleted",
+            {{"namespace", job.ns}, {"job", job.name}, {"reason", "ttlSecondsAfterFinished"}});
     const Status gone =
         parts_.client.Delete(kube::kElephasJob, {job.ns, job.name}, {.uid = job.uid});
     return gone.ok() || IsGone(gone) ? OkStatus() : gone;
@@ -173,8 +174,10 @@ Status Reconciler::Act(const Job& job, Plan& plan, Observed& observed, Memory& m
   bool refused = false;
   const auto refuse = [&](const Status& status, std::string object) {
     refused = true;
-    LogWarning("write refused",
-               {{"job", job.name}, {"object", object}, {"message", status.message()}});
+    LogWarning("write refused", {{"namespace", job.ns},
+                                 {"job", job.name},
+                                 {"object", object},
+                                 {"message", status.message()}});
     const std::int64_t now = parts_.clock.UnixMillis();
     memory.refusal = Refusal{status, std::move(object), now};
     observed.refusal = memory.refusal;
@@ -284,8 +287,11 @@ Result<bool> Reconciler::Create(const Job& job, const CreatePod& pod, Memory& me
   if (!made.ok()) return false;
   if (parts_.created) parts_.created(job, pod);
   if (!pod.replaces.empty()) parts_.record(job, ReplacementEvent(pod, name.name));
-  LogInfo("pod created",
-          {{"job", job.name}, {"pod", name.name}, {"replaces", pod.replaces}, {"why", pod.why}});
+  LogInfo("pod created", {{"namespace", job.ns},
+                          {"job", job.name},
+                          {"pod", name.name},
+                          {"replaces", pod.replaces},
+                          {"reason", pod.why}});
   return true;
 }
 
@@ -294,7 +300,8 @@ Status Reconciler::Delete(const Job& job, const DeletePod& pod, Memory& memory) 
   const Status gone = parts_.client.Delete(kube::kPod, {job.ns, pod.name}, {.uid = pod.uid});
   if (!gone.ok() && !IsGone(gone)) return gone;
   memory.deleted[pod.name] = parts_.clock.UnixMillis();
-  LogInfo("pod deleted", {{"job", job.name}, {"pod", pod.name}, {"why", pod.why}});
+  LogInfo("pod deleted",
+          {{"namespace", job.ns}, {"job", job.name}, {"pod", pod.name}, {"reason", pod.why}});
   return OkStatus();
 }
 
@@ -319,7 +326,15 @@ Status Reconciler::WriteStatus(const Job& job, const json& object, const Observe
     memory.written = status;
     memory.derived_from = VersionOf(object);
   }
-  for (const JobEvent& event : EventsOf(job.status, status)) parts_.record(job, event);
+  for (const JobEvent& event : EventsOf(job.status, status)) {
+    // In the log as well, which outlives the cluster's events.
+    Log(event.warning ? LogLevel::kWarning : LogLevel::kInfo, "job event",
+        {{"namespace", job.ns},
+         {"job", job.name},
+         {"reason", event.reason},
+         {"message", event.message}});
+    parts_.record(job, event);
+  }
   return OkStatus();
 }
 

@@ -169,7 +169,12 @@ TEST_F(JobLife, TooManyDeathsFailTheJob) {
   world.DrainQueue();
   world.KubeletsStartPods();
   world.PodEnds("digits-worker-1-1", 137, "OOMKilled");
+  testing::internal::CaptureStderr();
   world.DrainQueue();
+  // The operator's log alone tells why.
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              AllOf(HasSubstr("namespace=default job=digits reason=BackoffLimitExceeded"),
+                    HasSubstr("raise resources.limits.memory")));
   EXPECT_EQ(world.State(),
             "Failed 0/2 Finished BackoffLimitExceeded\n"
             "digits-worker-1 Failed\ndigits-worker-1-1 Failed\n");

@@ -31,7 +31,13 @@ constexpr int kBadUsage = 2;
 constexpr std::chrono::seconds kGrace{10};
 
 int Complain(int exit_code, const std::string& message) {
-  std::fprintf(stderr, "elephas-paramserver: %s\n", message.c_str());
+  // In a pod this is a line of the log like all others.
+  const char* format = std::getenv("ELEPHAS_LOG_FORMAT");
+  if (format != nullptr && std::string_view(format) == "json") {
+    LogError("cannot serve", {{"message", message}});
+  } else {
+    std::fprintf(stderr, "elephas-paramserver: %s\n", message.c_str());
+  }
   return exit_code;
 }
 
@@ -157,6 +163,11 @@ void AwaitEnd(const sigset_t& ends, const ServerFlags& flags, const std::string&
 int Serve(const ServerFlags& flags) {
   const sigset_t ends = BlockSignals();
   RaiseDescriptorLimit();
+  if (Status status =
+          InitLog({.role = "paramserver", .format = flags.log_format, .level = flags.log_level});
+      !status.ok()) {
+    return Complain(kBadUsage, status.message());
+  }
   auto manifest = LoadJob(flags);
   if (!manifest.ok()) return Complain(kBadUsage, manifest.status().message());
   auto token = LoadToken(flags.token_file);

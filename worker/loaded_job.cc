@@ -171,7 +171,8 @@ Status LoadData(LoadedJob& job) {
   ELEPHAS_ASSIGN_OR_RETURN(job.dataset, LoadDataset(path, job.spec.data, hints));
   ELEPHAS_ASSIGN_OR_RETURN(job.data, BindData(job.dataset, *job.model, hints.need_labels));
   if (job.loss) {
-    const Status labels = job.loss->CheckLabels(job.data.labels);
+    const Status labels = job.loss->CheckLabels(
+        job.data.labels, [&job](std::int64_t row) { return job.dataset.RowName(row); });
     if (!labels.ok()) return labels.Annotate(path);
   }
   if (job.spec.task == TaskKind::kTrain && !job.spec.fit.class_weight.empty()) {
@@ -193,7 +194,12 @@ Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::
   job->seed = seed;
   ELEPHAS_ASSIGN_OR_RETURN(const keras_file::ModelFile file, ReadModel(job->spec, job->base));
   job->config = file.config;
-  ELEPHAS_ASSIGN_OR_RETURN(job->model, keras::Model::FromConfig(file.config, seed));
+  auto model = keras::Model::FromConfig(file.config, seed);
+  if (!model.ok()) {
+    const std::optional<std::string>& uri = job->spec.model.uri;
+    return model.status().Annotate(uri ? "spec.model.uri: " + *uri : "spec.model.inline");
+  }
+  job->model = *std::move(model);
   ELEPHAS_RETURN_IF_ERROR(CheckConstraints(job->spec, *job->model));
   job->layout = job->model->layout();
   job->tree = keras_file::OrderedTree(job->model->weight_tree(), file.config);

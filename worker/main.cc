@@ -137,13 +137,18 @@ int Work(const WorkerOptions& options) {
 
   const Result<WorkerDevice> device = OpenDevice(spec->workers.device);
   if (device.ok()) {
-    LogInfo("device", {{"device", device->device.str()}, {"name", device->name}});
-    if (!device->why_cpu.empty()) LogInfo("computing on the CPU", {{"reason", device->why_cpu}});
+    LogInfo(
+        "computing",
+        {{"worker", options.name}, {"message", "on " + device->name}, {"reason", device->why_cpu}});
     UsePrecision(spec->workers.precision);
   }
   const bool on_gpu = device.ok() && !device->device.is_cpu();
   Result<std::unique_ptr<CollectiveProvider>> collective = OpenCollective(*spec, on_gpu);
-  const std::unique_ptr<StepGraphProvider> graphs = OpenStepGraphs(on_gpu);
+  const Result<std::unique_ptr<StepGraphProvider>> graphs = OpenStepGraphs(on_gpu);
+  if (!graphs.ok()) {
+    LogWarning("training steps are not recorded",
+               {{"worker", options.name}, {"reason", graphs.status().message()}});
+  }
   JobClient::Offer offer;
   if (collective.ok()) {
     offer.collective = (*collective)->name();
@@ -186,7 +191,8 @@ int Work(const WorkerOptions& options) {
       KeepMemory();  // not earlier: what loading needed for a moment should go back
     }
     const SessionEnd end = RunSession(*job, *joined, uid, options.token, client, meter,
-                                      collective.ok() ? collective->get() : nullptr, graphs.get());
+                                      collective.ok() ? collective->get() : nullptr,
+                                      graphs.ok() ? graphs->get() : nullptr);
     if (end.kind == SessionEnd::Kind::kSucceeded) return kSucceeded;
     if (end.kind == SessionEnd::Kind::kFailed) {
       LogError("the job failed", {{"worker", options.name}, {"message", end.message}});

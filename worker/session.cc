@@ -51,7 +51,7 @@ class Session {
             MeterExchange(MakeRestExchange(joined.servers, token, joined.incarnation, job.layout),
                           meter, Activity::kOverlapped)),
         trainer_(job.spec, joined.seed, *job.model, job.loss.get(), job.optimizer.get(), job.data,
-                 meter, graphs) {
+                 meter, graphs, joined.worker) {
     if (job.optimizer) {
       train_loop_.emplace(
           job.spec, joined.worker, joined.incarnation,

@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 
-#include "common/log.h"
 #include "worker/plugin.h"
 
 namespace elephas {
@@ -14,17 +13,15 @@ constexpr char kCudaLibrary[] = "libelephas_cuda.so";
 
 }  // namespace
 
-std::unique_ptr<StepGraphProvider> OpenStepGraphs(bool on_gpu) {
+Result<std::unique_ptr<StepGraphProvider>> OpenStepGraphs(bool on_gpu) {
+  std::unique_ptr<StepGraphProvider> none;
   const char* path = std::getenv(kOverride);
-  if (path == nullptr && !on_gpu) return nullptr;
-  if (path != nullptr && *path == '\0') return nullptr;
-  const Result<void*> symbol =
-      PluginSymbol(path != nullptr ? path : BesideProgram(kCudaLibrary), kStepGraphSymbol);
-  if (!symbol.ok()) {
-    LogWarning("training steps are not recorded", {{"reason", symbol.status().message()}});
-    return nullptr;
-  }
-  return std::unique_ptr<StepGraphProvider>(reinterpret_cast<MakeStepGraphProvider>(*symbol)());
+  if (path == nullptr && !on_gpu) return none;
+  if (path != nullptr && *path == '\0') return none;
+  ELEPHAS_ASSIGN_OR_RETURN(
+      void* const symbol,
+      PluginSymbol(path != nullptr ? path : BesideProgram(kCudaLibrary), kStepGraphSymbol));
+  return std::unique_ptr<StepGraphProvider>(reinterpret_cast<MakeStepGraphProvider>(symbol)());
 }
 
 }  // namespace elephas

@@ -39,7 +39,7 @@ inline constexpr char kStepGraphSymbol[] = "elephas_step_graph_v1";
 
 // The provider of this process, or null where steps are not to be recorded: ELEPHAS_STEP_GRAPH
 // names a library, "" none; without it libelephas_cuda.so beside the program is taken, where
-// `on_gpu`. A library that cannot be opened is said in the log. The library stays open for good.
-std::unique_ptr<StepGraphProvider> OpenStepGraphs(bool on_gpu);
+// `on_gpu`. kUnavailable: the library cannot be opened. It stays open for good.
+Result<std::unique_ptr<StepGraphProvider>> OpenStepGraphs(bool on_gpu);
 
 }  // namespace elephas

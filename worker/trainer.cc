@@ -52,7 +52,7 @@ Batch Clone(const Batch& batch) {
 
 Trainer::Trainer(const JobSpec& spec, std::uint64_t seed, keras::Model& model,
                  keras::CompiledLoss* loss, const Optimizer* optimizer, const ModelData& data,
-                 WorkMeter& meter, StepGraphProvider* graphs)
+                 WorkMeter& meter, StepGraphProvider* graphs, std::string worker)
     : spec_(spec),
       seed_(seed),
       model_(model),
@@ -60,6 +60,7 @@ Trainer::Trainer(const JobSpec& spec, std::uint64_t seed, keras::Model& model,
       optimizer_(optimizer),
       data_(data),
       meter_(meter),
+      worker_(std::move(worker)),
       weights_(TrainableSlices(model.layout())),
       staging_(model.parameters().device(), data),
       defers_(loss != nullptr && (!model.parameters().is_cpu() || graphs != nullptr)),
@@ -246,10 +247,10 @@ bool Trainer::Record(const Batch& rows) {
   loss_->Move(recorded_sums_, nobody);
   (void)loss_->Flush(nobody);
   if (!done.ok()) {
-    LogInfo("training steps are not recorded", {{"reason", done.message()}});
+    LogInfo("training steps are not recorded", {{"worker", worker_}, {"reason", done.message()}});
     return false;
   }
-  LogInfo("training step recorded", {});
+  LogInfo("training step recorded", {{"worker", worker_}});
   recorded_.graph = std::move(graph);
   return true;
 }

@@ -40,10 +40,11 @@ struct OptimizerState {
 class Trainer {
  public:
   // `loss` may be null for predict, `optimizer` for everything but train. The model is where it is
-  // to compute. With `graphs`, which may be null, training steps are recorded.
+  // to compute. With `graphs`, which may be null, training steps are recorded. `worker` is
+  // for the log.
   Trainer(const JobSpec& spec, std::uint64_t seed, keras::Model& model, keras::CompiledLoss* loss,
           const Optimizer* optimizer, const ModelData& data, WorkMeter& meter,
-          StepGraphProvider* graphs);
+          StepGraphProvider* graphs, std::string worker);
 
   [[nodiscard]] WorkMeter& meter() { return meter_; }
 
@@ -117,6 +118,7 @@ class Trainer {
   std::unique_ptr<const Optimizer> changed_optimizer_;  // null: the learning rate is its own
   const ModelData& data_;
   WorkMeter& meter_;
+  const std::string worker_;
   std::vector<WeightSlice> weights_;
   Staging staging_;
   // On a GPU only: pinned host copies, slots on the device, and the optimizer's rule there.

@@ -71,15 +71,21 @@ CASES = {
     "an infinity in the features": (
         lambda f: npz(f, x=with_value(good_arrays()["x"], (7, 1), np.inf)), 1, ["data.npz", "row 7"]),
     "a label outside the classes": (
-        lambda f: npz(f, y=with_value(good_arrays()["y"], 5, 2)), 1, ["data.npz", "2"]),
-    "a negative label": (lambda f: npz(f, y=with_value(good_arrays()["y"], 5, -1)), 1, ["data.npz", "-1"]),
+        lambda f: npz(f, y=with_value(good_arrays()["y"], 5, 2)), 1, ["data.npz, row 5: label 2", "from 0 to 1"]),
+    "a negative label": (lambda f: npz(f, y=with_value(good_arrays()["y"], 5, -1)), 1, ["data.npz, row 5: label -1"]),
+    "a label outside the classes in a CSV": (
+        lambda f: csv(f, "a,b,c,label", "1,2,3,0", "", "1,2,3,7"), 1, ["data.csv:4: label 7"]),
+    "labels of another shape": (
+        lambda f: npz(f, y=np.zeros((20, 3), np.int64)), 1, ["data.npz", "a row of labels has shape (3,)"]),
     "rows of another width": (
         lambda f: npz(f, x=np.zeros((20, 4), np.float32)), 1, ["data.npz", "(4,)", "(3,)"]),
     "arrays of different length": (lambda f: npz(f, y=np.zeros(19, np.int64)), 1, ["data.npz", "19", "20"]),
     "an empty dataset": (
         lambda f: npz(f, x=np.zeros((0, 3), np.float32), y=np.zeros(0, np.int64)), 1, ["data.npz"]),
-    "an unknown layer": (lambda f: job(f, unknown_layer()), 1, ["MyLayer", "special"]),
-    "an unknown loss": (lambda f: job(f, compile={"loss": "guess"}), 1, ["guess"]),
+    "an unknown layer": (lambda f: job(f, unknown_layer()), 1, ["spec.model.inline", "MyLayer", "special"]),
+    "an unknown layer in a file": (
+        lambda f: model_file(f, json.dumps(unknown_layer())), 1, ["spec.model.uri: model.json", "MyLayer", "special"]),
+    "an unknown loss": (lambda f: job(f, compile={"loss": "guess"}), 1, ["compile.loss", "guess"]),
     "an unknown optimizer": (
         lambda f: job(f, compile={"loss": "mse", "optimizer": "guess"}), 2, ["spec.compile.optimizer", "guess"]),
     "a GPU where there is none": (

@@ -155,7 +155,8 @@ class Case {
       ELEPHAS_ASSIGN_OR_RETURN(targets_.sample_weights,
                                Read("/sample_weight/", request_["outputs"]));
     }
-    ELEPHAS_RETURN_IF_ERROR(loss_->CheckLabels(targets_.labels));
+    ELEPHAS_RETURN_IF_ERROR(loss_->CheckLabels(
+        targets_.labels, [](std::int64_t row) { return "row " + std::to_string(row); }));
     ELEPHAS_RETURN_IF_ERROR(Evaluate());
     if (request_.value("epochs", 0) > 0) return Train();
     return OkStatus();

@@ -11,6 +11,7 @@ import pytest
 FIELDS = {
     *("job", "role", "worker", "task", "epoch", "partition", "server", "incarnation", "version", "state"),
     *("time", "level", "event", "reason", "message", "port", "uid", "parameters", "bytes", "seconds", "signal", "cut"),
+    *("generation", "rank", "world", "collective", "variable"),
 }
 
 

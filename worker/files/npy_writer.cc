@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/hidden_rows.h"
 
 namespace elephas {
 
@@ -151,9 +152,7 @@ Status NpyRowFile::Sync() { return ::fsync(fd_) == 0 ? OkStatus() : SystemError(
 std::string HiddenPath(const std::string& final_path, const std::string& run,
                        const std::string& output) {
   const std::filesystem::path target(final_path);
-  std::string tag = run + (output.empty() ? "" : "-" + output);
-  std::replace(tag.begin(), tag.end(), '/', '_');
-  return (target.parent_path() / ("." + target.filename().string() + "." + tag + ".rows")).string();
+  return (target.parent_path() / HiddenRowsName(target.filename().string(), run, output)).string();
 }
 
 Status PublishHidden(const std::string& hidden, const std::string& final_path) {

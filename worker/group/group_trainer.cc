@@ -101,7 +101,8 @@ Status GroupTrainer::Participate() {
                              }));
     switch (place.state) {
       case GroupPlace::State::kRest:
-        if (generation_ != Generation(0)) LogInfo("group left", {{"reason", place.reason}});
+        if (generation_ != Generation(0))
+          LogInfo("group left", {{"worker", worker_}, {"reason", place.reason}});
         Drop();
         return OkStatus();
       case GroupPlace::State::kWait:
@@ -161,7 +162,8 @@ Status GroupTrainer::Connect(const GroupPlace& place) {
   before_ = at::empty_like(arena);
   contribution_ = at::empty({elements}, arena.options());
   sum_.emplace(*collective_, provider_.ordered(), rank_, world_, arena.device(), elements);
-  LogInfo("group connected", {{"generation", generation_.value()},
+  LogInfo("group connected", {{"worker", worker_},
+                              {"generation", generation_.value()},
                               {"rank", rank_},
                               {"world", world_},
                               {"collective", provider_.name()}});
@@ -169,10 +171,12 @@ Status GroupTrainer::Connect(const GroupPlace& place) {
 }
 
 void GroupTrainer::GiveUp(const std::string& why) {
-  LogWarning("group lost", {{"generation", generation_.value()}, {"reason", why}});
+  LogWarning("group lost",
+             {{"worker", worker_}, {"generation", generation_.value()}, {"reason", why}});
   if (generation_ != Generation(0)) {
     const Status told = client_.Abort(generation_, why);
-    if (!told.ok()) LogDebug("abort could not be told", {{"message", told.message()}});
+    if (!told.ok())
+      LogDebug("abort could not be told", {{"worker", worker_}, {"message", told.message()}});
   }
   Drop();
 }
@@ -181,7 +185,8 @@ void GroupTrainer::Drop() {
   if (collective_) collective_->Abort();
   if (push_.valid()) {
     const Status pushed = push_.get();
-    if (!pushed.ok()) LogDebug("a commit was lost", {{"message", pushed.message()}});
+    if (!pushed.ok())
+      LogDebug("a commit was lost", {{"worker", worker_}, {"message", pushed.message()}});
   }
   watch_.reset();
   sum_.reset();
@@ -286,6 +291,7 @@ Status GroupTrainer::BeginSum(std::int64_t round) {
 }
 
 Result<at::Tensor> GroupTrainer::Reduce() {
+  const auto timer = trainer_.meter().Time(Activity::kExchange);
   Result<at::Tensor> mean = sum_->Reduce();
   if (!mean.ok()) lost_ = Lost{mean.status().message()};
   return mean;
@@ -305,6 +311,7 @@ Status GroupTrainer::BatchRound(Epoch epoch, std::int64_t batch) {
     share.step.metrics.resize(1);
     // Batch statistics may move; nothing else does.
     arena.narrow(0, trainable, rest).copy_(before_.narrow(0, trainable, rest));
+    const auto timer = trainer_.meter().Time(Activity::kCompute);
     const bool ahead = shares_.size() == 1 && batch + 1 < share.batches;
     ELEPHAS_RETURN_IF_ERROR(trainer_.Gradient(*share.order, task, epoch.value(), batch,
                                               ahead ? batch + 1 : -1, share.step.metrics[0]));
@@ -321,6 +328,7 @@ Status GroupTrainer::BatchRound(Epoch epoch, std::int64_t batch) {
   at::Tensor statistics = arena.narrow(0, trainable, rest);
   at::sub_out(statistics, before_.narrow(0, trainable, rest), mean.narrow(0, trainable, rest));
   gradients.copy_(mean.narrow(0, 0, trainable));
+  const auto timer = trainer_.meter().Time(Activity::kCompute);
   trainer_.Step(state_);
   return OkStatus();
 }
@@ -401,10 +409,15 @@ Status GroupTrainer::PushModel(const GroupCommitHeader& header) {
   outgoing_parameters_.assign(parameters.begin(), parameters.end());
   outgoing_slots_ = state_.slots;
   push_ = std::async(std::launch::async, [this, header, iterations = state_.iterations] {
+    const auto timer = trainer_.meter().Time(Activity::kOverlapped);
     auto pause = kFirstPause;
     for (int attempt = 1;; ++attempt) {
       Status pushed = push_client_.StageModel(header, layout_, iterations, outgoing_parameters_,
                                               outgoing_slots_);
+      if (pushed.ok()) {
+        trainer_.meter().CountExchanged(
+            0, (outgoing_parameters_.size() + outgoing_slots_.size()) * sizeof(float));
+      }
       if (pushed.ok() || !pushed.retryable() || attempt == kAttempts) return pushed;
       std::this_thread::sleep_for(pause);
       pause *= 2;
@@ -415,6 +428,7 @@ Status GroupTrainer::PushModel(const GroupCommitHeader& header) {
 
 Status GroupTrainer::AwaitPush() {
   if (!push_.valid()) return OkStatus();
+  const auto timer = trainer_.meter().Time(Activity::kExchange);
   Status pushed = push_.get();
   if (pushed.code() != Code::kConflict) return pushed;
   lost_ = Lost{pushed.message()};

@@ -87,7 +87,8 @@ Status CheckShape(const Tensor& labels, const Shape& output, const LabelRule& ru
                  ToString(wanted));
 }
 
-Status CheckClasses(const Tensor& labels, std::int64_t classes, const LabelRule& rule) {
+Status CheckClasses(const Tensor& labels, std::int64_t classes, const LabelRule& rule,
+                    const CompiledLoss::RowName& row_name) {
   if (labels.numel() == 0) return OkStatus();
   const Tensor values = labels.to(at::kDouble);
   Tensor bad = at::logical_or(values < 0, at::floor(values) != values);
@@ -98,8 +99,7 @@ Status CheckClasses(const Tensor& labels, std::int64_t classes, const LabelRule&
   if (!bad.any().item<bool>()) return OkStatus();
   const auto index = bad.flatten().to(at::kByte).argmax().item<std::int64_t>();
   const std::int64_t row = index / (labels.numel() / labels.size(0));
-  return Invalid("row " + std::to_string(row) + ": label " +
-                 json(values.flatten()[index].item<double>()).dump() +
+  return Invalid(row_name(row) + ": label " + json(values.flatten()[index].item<double>()).dump() +
                  " is not a class index from 0 to " +
                  (classes == kUnknown ? "the number of classes" : std::to_string(classes - 1)));
 }
@@ -169,9 +169,9 @@ class CompiledLossImpl final : public CompiledLoss {
     }
   }
 
-  Status CheckLabels(const std::vector<Tensor>& labels) const override {
+  Status CheckLabels(const std::vector<Tensor>& labels, const RowName& row_name) const override {
     try {
-      return CheckAll(labels);
+      return CheckAll(labels, row_name);
     } catch (const std::exception& error) {
       return Invalid(std::string("labels: ") + error.what());
     }
@@ -257,7 +257,7 @@ class CompiledLossImpl final : public CompiledLoss {
     term.metric->Update(input, it->second);
   }
 
-  [[nodiscard]] Status CheckAll(const std::vector<Tensor>& labels) const {
+  [[nodiscard]] Status CheckAll(const std::vector<Tensor>& labels, const RowName& row_name) const {
     const std::vector<OutputSpec>& outputs = model_.outputs();
     if (labels.size() != outputs.size()) {
       return Invalid("the model has " + std::to_string(outputs.size()) +
@@ -279,7 +279,7 @@ class CompiledLossImpl final : public CompiledLoss {
           const std::int64_t axis,
           NormalizeAxis(rule.axis < 0 ? rule.axis : rule.axis - 1, output.shape.size()));
       const std::int64_t classes = output.shape[static_cast<std::size_t>(axis)];
-      if (const Status status = CheckClasses(own, classes, rule); !status.ok()) {
+      if (const Status status = CheckClasses(own, classes, rule, row_name); !status.ok()) {
         return status.Annotate(where);
       }
     }

@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -53,9 +55,13 @@ class CompiledLoss {
   // What was kept for `from` is kept for `to` from now on. For `from` nothing is then, in the same
   // memory as before: a recorded Compute() goes on adding there.
   virtual void Move(const MetricSums& from, const MetricSums& to) = 0;
-  // The label of row `row` cannot be used with the loss (class out of range, negative class,
-  // shape): kInvalid with the reason. Looks at whole label arrays at once.
-  virtual Status CheckLabels(const std::vector<at::Tensor>& labels) const = 0;
+  // "data.csv:18", of the row with that index.
+  using RowName = std::function<std::string(std::int64_t row)>;
+  // A label cannot be used with the loss (class out of range, negative class, shape): kInvalid with
+  // the reason, and the row by `row_name` where one row is to blame. Looks at whole label arrays at
+  // once.
+  [[nodiscard]] virtual Status CheckLabels(const std::vector<at::Tensor>& labels,
+                                           const RowName& row_name) const = 0;
   // The names that Compute adds, in Keras' order: "loss", the losses of several outputs, the
   // metrics.
   [[nodiscard]] virtual std::vector<std::string> MetricNames() const = 0;

@@ -279,14 +279,20 @@ TEST(CompileTest, LabelsOutsideTheClassesAreNamedByRow) {
   const auto model = Make(Mlp());
   const auto loss = CompiledLoss::FromConfig({{"loss", "sparse_categorical_crossentropy"}}, *model);
   ASSERT_TRUE(loss.ok());
-  const auto check = [&](const at::Tensor& labels) { return (*loss)->CheckLabels({labels}); };
+  const auto check = [&](const at::Tensor& labels) {
+    return (*loss)->CheckLabels(
+        {labels}, [](std::int64_t row) { return "y.csv:" + std::to_string(row + 2); });
+  };
   EXPECT_TRUE(check(at::tensor(std::vector<std::int64_t>{0, 1, 1})).ok());
   EXPECT_TRUE(check(at::tensor(std::vector<std::int64_t>{0, 1}).unsqueeze(1)).ok());
-  EXPECT_NE(check(at::tensor(std::vector<std::int64_t>{0, 1, 2})).message().find("row 2"),
-            std::string::npos);
+  EXPECT_NE(
+      check(at::tensor(std::vector<std::int64_t>{0, 1, 2})).message().find("y.csv:4: label 2"),
+      std::string::npos);
   EXPECT_FALSE(check(at::tensor(std::vector<std::int64_t>{0, -1})).ok());
   EXPECT_FALSE(check(at::tensor(std::vector<float>{0.5F})).ok());
-  EXPECT_FALSE(check(at::zeros({3, 2})).ok());
+  EXPECT_NE(check(at::zeros({3, 2})).message().find("a row of labels has shape (2,)"),
+            std::string::npos)
+      << check(at::zeros({3, 2})).message();
 }
 
 TEST(CompileTest, SumsOfPartsAreTheSumOfTheWhole) {
