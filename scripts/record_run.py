@@ -7,13 +7,14 @@ usage: record_run.py OUT.svg TITLE COMMAND...
 import html
 import os
 import pty
+import re
 import select
 import struct
 import sys
 import termios
 from fcntl import ioctl
 
-COLUMNS, ROWS = 110, 24
+COLUMNS, ROWS = 110, 28
 LINE, CHARACTER = 18, 7.83
 
 
@@ -53,6 +54,11 @@ def screen(text):
     return [line.rstrip() for line in lines if line.strip()]
 
 
+def mask(line):
+    """Without the token in the link to the server's page: it is a password, if a short-lived one."""
+    return re.sub(r"#token=\w+", "#token=...", line)
+
+
 def svg(title, lines):
     width, height = int(COLUMNS * CHARACTER + 32), (len(lines) + 3) * LINE
     rows = "\n".join(
@@ -74,7 +80,7 @@ def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
     out, title, command = sys.argv[1], sys.argv[2], sys.argv[3:]
-    lines = screen(record(command))
+    lines = [mask(line) for line in screen(record(command))]
     if len(lines) > ROWS:
         lines = lines[:9] + ["  …"] + lines[-(ROWS - 10) :]
     with open(out, "w", encoding="utf-8") as file:

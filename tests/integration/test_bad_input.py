@@ -177,6 +177,21 @@ def test_a_full_disk_fails_the_job_and_leaves_nothing_half_written(tmp_path, ele
     assert left == []
 
 
+def test_predictions_that_do_not_fit_on_the_disk_fail_the_job(tmp_path, elephas, small_disk):
+    np.save(tmp_path / "rows.npy", np.zeros((20, 3), np.float32))
+    path = manifest(
+        tmp_path,
+        sequential((3,), dense(40_000, "wide")),
+        task="predict",
+        data={"uri": "rows.npy"},
+        output={"uri": str(small_disk / "out")},
+    )
+    process = elephas("run", path)
+    assert process.wait(60) == 1, process.output
+    assert "No space left on device" in process.output
+    assert not (small_disk / "out").exists() or list((small_disk / "out").iterdir()) == []
+
+
 def test_a_loss_that_becomes_nan_fails_the_job(tmp_path, elephas):
     hot = {"class_name": "SGD", "config": {"learning_rate": 1e30}}
     path = job(
@@ -208,6 +223,24 @@ def test_an_interrupt_stops_every_process_and_leaves_nothing_half_written(tmp_pa
     assert process.wait(30) == status, process.output
     assert not any(os.path.exists(f"/proc/{pid}") for pid in family)
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_predict_leaves_nothing_half_written(tmp_path, elephas, number, status):
+    np.save(tmp_path / "rows.npy", np.zeros((200_000, 3), np.float32))
+    path = manifest(
+        tmp_path,
+        sequential((3,), dense(64, "hidden"), dense(2, "out")),
+        task="predict",
+        data={"uri": "rows.npy"},
+        fit={"batchSize": 1},
+        workers_replicas=2,
+    )
+    process = elephas("run", path, "--json")
+    wait_until(lambda: list(tmp_path.glob("out/.*.rows")), 60, "rows of predictions")
+    process.signal(number)
+    assert process.wait(30) == status, process.output
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_workers_that_keep_dying_fail_the_job_at_the_backoff_limit(tmp_path, elephas):
