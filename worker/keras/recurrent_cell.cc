@@ -107,6 +107,16 @@ Tensor RecurrentCell::Recurrent(const Tensor& h, std::int64_t first, std::int64_
 
 namespace {
 
+// A kernel as LibTorch's fused operations have it. cuDNN takes no views.
+Tensor Transposed(const Tensor& kernel) {
+  return kernel.is_cuda() ? kernel.t().contiguous() : kernel.t();
+}
+
+// A state as that of the only one of a stack of layers.
+Tensor Stacked(const Tensor& state) {
+  return state.is_cuda() ? state.unsqueeze(0).contiguous() : state.unsqueeze(0);
+}
+
 class SimpleCell final : public RecurrentCell {
  public:
   explicit SimpleCell(ConfigReader& c) : RecurrentCell(c, 1, "orthogonal") {}
@@ -167,14 +177,14 @@ class LstmCell final : public RecurrentCell {
  private:
   void RunUnmasked(const Tensor& inputs, const std::vector<Tensor>& states, bool training,
                    Tensor& outputs, std::vector<Tensor>& final_states) const {
-    std::vector<Tensor> parameters{kernel_->tensor.t(), recurrent_->tensor.t()};
+    std::vector<Tensor> parameters{Transposed(kernel_->tensor), Transposed(recurrent_->tensor)};
     if (bias_ != nullptr) {
       parameters.push_back(bias_->tensor);
       parameters.push_back(at::zeros_like(bias_->tensor));
     }
     auto [sequence, h, c] =
-        at::lstm(inputs, {states[0].unsqueeze(0), states[1].unsqueeze(0)}, parameters,
-                 bias_ != nullptr, 1, 0.0, training, false, /*batch_first=*/true);
+        at::lstm(inputs, {Stacked(states[0]), Stacked(states[1])}, parameters, bias_ != nullptr, 1,
+                 0.0, training, false, /*batch_first=*/true);
     outputs = sequence;
     final_states = {h.squeeze(0), c.squeeze(0)};
   }
@@ -219,14 +229,14 @@ class GruCell final : public RecurrentCell {
         gate_.name != "sigmoid") {
       return false;
     }
-    std::vector<Tensor> parameters{Reordered(kernel_->tensor).t(),
-                                   Reordered(recurrent_->tensor).t()};
+    std::vector<Tensor> parameters{Transposed(Reordered(kernel_->tensor)),
+                                   Transposed(Reordered(recurrent_->tensor))};
     if (bias_ != nullptr) {
       parameters.push_back(Reordered(bias_->tensor.select(0, 0)));
       parameters.push_back(Reordered(bias_->tensor.select(0, 1)));
     }
-    auto [sequence, h] = at::gru(inputs, states[0].unsqueeze(0), parameters, bias_ != nullptr, 1,
-                                 0.0, training, false, /*batch_first=*/true);
+    auto [sequence, h] = at::gru(inputs, Stacked(states[0]), parameters, bias_ != nullptr, 1, 0.0,
+                                 training, false, /*batch_first=*/true);
     outputs = sequence;
     final_states = {h.squeeze(0)};
     return true;

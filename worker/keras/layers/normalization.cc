@@ -88,21 +88,29 @@ class BatchNormalization final : public MaskPassingLayer {
   }
   bool MixesRows() const override { return true; }
 
+  // On a GPU by cuDNN where it can.
+  [[nodiscard]] Tensor Normalize(const Tensor& image, const Tensor& gamma, const Tensor& beta,
+                                 const Tensor& mean, const Tensor& variance, bool training) const {
+    return at::batch_norm(image, gamma, beta, mean, variance, training, training ? 1.0 : 0.0,
+                          epsilon_, /*cudnn_enabled=*/true);
+  }
+
   Tensor Compute(const Tensor& x, Step& step) override {
-    const Tensor gamma = gamma_ == nullptr ? Tensor() : gamma_->tensor;
-    const Tensor beta = beta_ == nullptr ? Tensor() : beta_->tensor;
+    Tensor gamma = gamma_ == nullptr ? Tensor() : gamma_->tensor;
+    Tensor beta = beta_ == nullptr ? Tensor() : beta_->tensor;
+    if (x.is_cuda()) {  // whose kernels want both
+      if (!gamma.defined()) gamma = at::ones_like(mean_->tensor);
+      if (!beta.defined()) beta = at::zeros_like(mean_->tensor);
+    }
     const Tensor image = AsImage(x, axis_);
     if (!(step.training && identity.trainable)) {
-      return FromImage(std::get<0>(at::native_batch_norm(image, gamma, beta, mean_->tensor,
-                                                         variance_->tensor, false, 0.0, epsilon_)),
-                       x, axis_);
+      return FromImage(Normalize(image, gamma, beta, mean_->tensor, variance_->tensor, false), x,
+                       axis_);
     }
     // With momentum 1 the kernel leaves the batch's own statistics in these.
     const Tensor mean = at::zeros_like(mean_->tensor);
     const Tensor variance = at::zeros_like(mean_->tensor);
-    const Tensor out = FromImage(
-        std::get<0>(at::native_batch_norm(image, gamma, beta, mean, variance, true, 1.0, epsilon_)),
-        x, axis_);
+    const Tensor out = FromImage(Normalize(image, gamma, beta, mean, variance, true), x, axis_);
     const c10::NoGradGuard no_grad;
     const auto count = static_cast<double>(image.numel() / channels_);
     // LibTorch divides by n - 1, Keras by n.

@@ -1,6 +1,7 @@
 // Pools over windows.
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -65,8 +66,7 @@ class Pool final : public UnaryLayer {
   Tensor Compute(const Tensor& x, Step&) override {
     Shape padding;
     const Tensor first = ToChannelsFirst(x, window_.channels_last);
-    const double filler = is_max ? -std::numeric_limits<double>::infinity() : 0.0;
-    const Tensor padded = PadForWindow(first, window_, filler, padding);
+    const Tensor padded = Pad(first, padding);
     Tensor y;
     if constexpr (is_max) {
       y = MaxPool(padded, window_, padding);
@@ -79,13 +79,26 @@ class Pool final : public UnaryLayer {
   }
 
  private:
+  // What LibTorch is not to pad by itself is padded here.
+  [[nodiscard]] Tensor Pad(const Tensor& x, Shape& padding) const {
+    const double filler = is_max ? -std::numeric_limits<double>::infinity() : 0.0;
+    const Tensor padded = PadForWindow(x, window_, filler, padding);
+    const bool pads = std::ranges::any_of(padding, [](std::int64_t pad) { return pad != 0; });
+    if (is_max || !x.is_cuda() || !pads) return padded;
+    // On GPUs the gradients of averages over windows that LibTorch pads are wrong (seen with 2.11).
+    Shape both;  // last axis first, before and after
+    for (std::size_t i = rank; i-- > 0;) both.insert(both.end(), 2, padding[i]);
+    padding.assign(rank, 0);
+    return at::constant_pad_nd(padded, both, filler);
+  }
+
   // [1, 1, outputs…]
   [[nodiscard]] Tensor ShareInside(const Tensor& input) const {
     const c10::NoGradGuard no_grad;
     Shape sizes = input.sizes().vec();
     sizes[0] = sizes[1] = 1;
     Shape padding;
-    const Tensor ones = PadForWindow(at::ones(sizes, input.options()), window_, 0.0, padding);
+    const Tensor ones = Pad(at::ones(sizes, input.options()), padding);
     return AveragePool(ones, window_, padding);
   }
 
