@@ -156,6 +156,11 @@ void TransportFits(Checked& checked) {
   if (TextOf(checked, "spec.workers.device") == "cpu") {
     checked.Report("spec.transport", "'nccl' needs GPUs, but spec.workers.device is cpu");
   }
+  const json& servers = checked.Get("spec.parameterServers.replicas");
+  if (servers.is_number() && servers > 1) {
+    checked.Report("spec.transport",
+                   "'nccl' works with one parameter server only, not " + servers.dump());
+  }
 }
 
 // Keras needs a loss to train or evaluate. A file may carry one inside, which is seen later.

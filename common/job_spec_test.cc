@@ -86,7 +86,7 @@ spec:
   data: {uri: digits.npz, features: {pixels: x}, labels: y, partitions: 7}
   workers: {replicas: 3, device: cuda, threads: 2, template: {spec: {nodeSelector: {a: b}}}}
   parameterServers: {replicas: 2, port: 4001, template: {metadata: {labels: {c: d}}}}
-  transport: nccl
+  transport: rest
   checkpoint: {uri: ckpt, every: {epochs: 5}, keep: 2}
   output: {uri: "file:///tmp/out"}
   runPolicy: {suspend: true, backoffLimit: 0, activeDeadlineSeconds: 3600, ttlSecondsAfterFinished: 600,
@@ -125,7 +125,7 @@ TEST(ParseManifest, ReadsEveryField) {
   EXPECT_EQ(spec.parameter_servers.port, 4001);
   EXPECT_EQ(spec.parameter_servers.pod_template,
             json::parse(R"({"metadata":{"labels":{"c":"d"}}})"));
-  EXPECT_EQ(spec.transport, Transport::kNccl);
+  EXPECT_EQ(spec.transport, Transport::kRest);
   ASSERT_TRUE(spec.checkpoint.has_value());
   EXPECT_EQ(spec.checkpoint->uri, "ckpt");
   EXPECT_EQ(spec.checkpoint->every_epochs, 5);

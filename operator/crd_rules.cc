@@ -32,6 +32,8 @@ constexpr Rule kRules[] = {
      "'nccl' works with spec.mode: synchronous only", ".transport"},
     {"spec", "self.transport != 'nccl' || self.workers.device != 'cpu'",
      "'nccl' needs GPUs, but spec.workers.device is cpu", ".transport"},
+    {"spec", "self.transport != 'nccl' || self.parameterServers.replicas == 1",
+     "'nccl' works with one parameter server only", ".transport"},
     {"spec", "self.task == 'predict' || !self.data.uri.endsWith('.npy')",
      "a .npy file has no labels, so it can only be used to predict; save features and labels in "
      "one "
