@@ -1,6 +1,7 @@
 #include "operator/failure_policy.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "common/names.h"
 
@@ -12,12 +13,25 @@ constexpr int kBadUsage = 2;  // of both programs: the same arguments will not d
 constexpr int kSignalBase = 128;
 constexpr std::size_t kMaxQuote = 400;
 
-// The termination message's last lines, which say why.
+// The termination message's last lines, which say why; whole ones unless the last is too long.
 std::string Tail(const std::string& message) {
   std::string_view text = message;
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
-  if (text.size() > kMaxQuote) text.remove_prefix(text.size() - kMaxQuote);
+  if (text.size() <= kMaxQuote) return std::string(text);
+  const std::size_t start = text.size() - kMaxQuote;
+  const std::size_t line = text.find('\n', start - 1);
+  text.remove_prefix(line == std::string_view::npos ? start : line + 1);
   return std::string(text);
+}
+
+// In the words of `elephas run`, with the number that kubectl shows.
+std::string DescribeExit(int code) {
+  if (code <= kSignalBase) return "exited with " + std::to_string(code);
+  const int signal = code - kSignalBase;
+  const char* name = sigabbrev_np(signal);
+  return "was killed by signal " + std::to_string(signal) + " (" +
+         (name == nullptr ? "" : "SIG" + std::string(name) + ", ") + "exit code " +
+         std::to_string(code) + ")";
 }
 
 const ContainerEnd* EndOf(const Pod& pod) {
@@ -63,9 +77,7 @@ std::string DescribeEnd(const Pod& pod) {
     return pod.reason.empty() ? "failed" : "failed (" + pod.reason + "): " + Tail(pod.message);
   }
   if (end->reason == "OOMKilled") return "was killed for memory (OOMKilled)";
-  std::string text = end->exit_code > kSignalBase
-                         ? "was killed by signal " + std::to_string(end->exit_code - kSignalBase)
-                         : "exited with " + std::to_string(end->exit_code);
+  std::string text = DescribeExit(end->exit_code);
   if (const std::string tail = Tail(end->message); !tail.empty()) text += ": " + tail;
   return text;
 }
@@ -99,10 +111,10 @@ std::optional<JobEnd> TooManyFailures(const Job& job, const Observed& observed) 
                     observed.progress};
     }
   }
-  const std::int64_t failures = CountFailures(observed);
-  if (failures <= job.spec.run_policy.backoff_limit) return std::nullopt;
-  std::string message = "spec.runPolicy.backoffLimit allows " +
-                        std::to_string(job.spec.run_policy.backoff_limit) + " restarts";
+  const std::int64_t limit = job.spec.run_policy.backoff_limit;
+  if (CountFailures(observed) <= limit) return std::nullopt;
+  std::string message = "spec.runPolicy.backoffLimit allows " + std::to_string(limit) +
+                        (limit == 1 ? " restart" : " restarts");
   if (const Pod* last = LastDeath(observed)) {
     message =
         last->name + " " + DescribeEnd(*last) + "; " + Advice(job, *last) + " (" + message + ")";

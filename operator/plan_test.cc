@@ -70,13 +70,14 @@ std::vector<PlanCase> Cases() {
                    {{"applyObjects", true}}});
 
   // --- deaths
-  cases.push_back(
-      {"a dead worker is replaced under a new name and its leases given back",
-       digits,
-       Seen({Server(), Worker(0), Worker(1).Ended(139, "Error")}),
-       {{"applyObjects", true},
-        {"create", {Next("worker", 1, 1, "digits-worker-1 was killed by signal 11", 1)}},
-        {"giveBack", {"digits-worker-1"}}}});
+  cases.push_back({"a dead worker is replaced under a new name and its leases given back",
+                   digits,
+                   Seen({Server(), Worker(0), Worker(1).Ended(139, "Error")}),
+                   {{"applyObjects", true},
+                    {"create",
+                     {Next("worker", 1, 1,
+                           "digits-worker-1 was killed by signal 11 (SIGSEGV, exit code 139)", 1)}},
+                    {"giveBack", {"digits-worker-1"}}}});
   cases.push_back(
       {"a worker killed for memory is replaced",
        digits,
@@ -138,13 +139,21 @@ std::vector<PlanCase> Cases() {
        EndOf(false, "BackoffLimitExceeded",
              "digits-worker-1 was killed for memory (OOMKilled); raise resources.limits.memory in "
              "spec.workers.template, or lower spec.fit.batchSize (spec.runPolicy.backoffLimit "
-             "allows 1 restarts)")});
+             "allows 1 restart)")});
   cases.push_back(
       {"restarts of a server count", MakeJob("digits").BackoffLimit(2),
        Seen({Server().Restarted(3, 139, "Error"), Worker(0), Worker(1)}),
        EndOf(false, "BackoffLimitExceeded",
-             "digits-paramserver-0 was killed by signal 11; see kubectl logs -n default "
+             "digits-paramserver-0 was killed by signal 11 (SIGSEGV, exit code 139); see kubectl "
+             "logs -n default "
              "digits-paramserver-0 --previous (spec.runPolicy.backoffLimit allows 2 restarts)")});
+  cases.push_back({"of a long log the last whole lines are quoted",
+                   MakeJob("digits").BackoffLimit(0),
+                   Seen({Server(), Worker(0),
+                         Worker(1).Ended(1, "Error", std::string(1'000, 'x') + "\nfirst\nlast\n")}),
+                   EndOf(false, "BackoffLimitExceeded",
+                         "digits-worker-1 exited with 1: first\nlast; see kubectl logs -n default "
+                         "digits-worker-1 (spec.runPolicy.backoffLimit allows 0 restarts)")});
   cases.push_back(
       {"a program that refuses its arguments ends the job at once", digits,
        Seen({Server().Restarted(1, 2, "Error").NotReady()}),
