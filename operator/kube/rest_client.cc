@@ -105,9 +105,12 @@ class RestClient final : public Client {
   }
 
   Result<json> Create(const Kind& kind, const json& object, const CallOptions& options) override {
+    // Otherwise a field that the server does not know, of a pod template say, is dropped in
+    // silence.
+    const Query query{{"fieldValidation", "Strict"}};
     return Object("create", kind,
                   {.method = "POST",
-                   .target = ResourcePath(kind, {NameOf(object).ns}, "", {}),
+                   .target = ResourcePath(kind, {NameOf(object).ns}, "", query),
                    .content_type = "application/json",
                    .body = WithType(kind, object).dump()},
                   options.timeout);

@@ -49,6 +49,7 @@ TEST_F(RestClientTest, EveryCallReachesTheServerAndComesBack) {
   const auto made = client->Create(kPod, Named("p", {{"spec", {{"x", 1}}}}));
   ASSERT_TRUE(made.ok()) << made.status().message();
   EXPECT_EQ((*made)["kind"], "Pod");
+  EXPECT_EQ(server.last_request().query.at("fieldValidation"), "Strict");
   EXPECT_EQ(GetPod(*client)->at("spec").at("x"), 1);
   EXPECT_EQ(client->Create(kPod, Named("p")).status().code(), Code::kExists);
 
