@@ -109,6 +109,11 @@ class Jobs:
         return {pod["metadata"]["name"]: pod for pod in self.pods(name, component)
                 if pod["status"].get("phase") in ("Pending", "Running") and "deletionTimestamp" not in pod["metadata"]}
 
+    def running_pods(self, name, component=None):
+        """Those whose container runs, by name; the phase stays Running for a while after its end."""
+        return {key: pod for key, pod in self.live_pods(name, component).items()
+                if any("running" in each["state"] for each in pod["status"].get("containerStatuses", []))}
+
     def history(self, name):
         return json.loads((self.folder / name / "out" / "history.json").read_text())
 

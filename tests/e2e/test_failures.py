@@ -8,6 +8,7 @@ from kube import Kubectl, condition, is_true
 from support import wait_until
 
 _EPOCHS = 800
+_OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
 @pytest.fixture
@@ -17,7 +18,6 @@ def undisturbed(jobs, digits, bin_dir, processes):
     return (out / "model.safetensors").read_bytes()
 
 
-@pytest.mark.unproven
 def test_everything_is_killed_once(jobs, undisturbed, operator_pods):
     """kill -9 of a worker, the server and the operator, each while the job trains: the same bits, exact counts."""
     name = jobs.apply(manifest(fit_epochs=_EPOCHS))
@@ -35,7 +35,6 @@ def test_everything_is_killed_once(jobs, undisturbed, operator_pods):
     assert job["status"]["workers"]["failed"] >= 1
 
 
-@pytest.mark.unproven
 def test_evicted_pod_is_replaced_and_does_not_count(jobs):
     name = jobs.apply(manifest(fit_epochs=_EPOCHS, runPolicy_backoffLimit=0))
     jobs.wait_training(name)
@@ -46,14 +45,13 @@ def test_evicted_pod_is_replaced_and_does_not_count(jobs):
     assert jobs.history(name)["examples"] == [EXAMPLES_IN_DIGITS_CSV] * _EPOCHS
 
 
-@pytest.mark.unproven
 def test_backoff_limit(jobs):
     name = jobs.apply(endless(runPolicy_backoffLimit=1))
     jobs.wait_training(name)
     killed = set()
     for _ in range(2):
-        fresh = wait_until(lambda: [pod for key, pod in jobs.live_pods(name, "worker").items()
-                                    if key not in killed and pod["status"].get("phase") == "Running"], 60, "a worker")
+        fresh = wait_until(lambda: [pod for key, pod in jobs.running_pods(name, "worker").items() if key not in killed],
+                           60, "a worker")
         killed.add(fresh[0]["metadata"]["name"])
         jobs.kill_container(fresh[0])
     failed = jobs.wait_failed(name)
@@ -61,7 +59,6 @@ def test_backoff_limit(jobs):
     assert "backoffLimit" in failed["message"] and "137" in failed["message"]
 
 
-@pytest.mark.unproven
 def test_worker_out_of_memory(jobs):
     job = endless(runPolicy_backoffLimit=1)
     container, = job["spec"]["workers"]["template"]["spec"]["containers"]
@@ -103,9 +100,7 @@ def obstructed(module_jobs):
     return module_jobs
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[] if name in ("no-claim", "never-bound") else [pytest.mark.unproven])
-    for name in sorted(_obstacles())])
+@pytest.mark.parametrize("name", sorted(_obstacles()))
 def test_obstacle_is_told(obstructed, name):
     _, reason, words = _obstacles()[name]
     running = obstructed.wait_reason(name, "Running", reason)
@@ -115,7 +110,6 @@ def test_obstacle_is_told(obstructed, name):
     assert is_true("Stalled")(obstructed.get(name))
 
 
-@pytest.mark.unproven
 def test_quota_in_the_way_and_out_of_it(jobs):
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"},
              "spec": {"hard": {"pods": "2"}}}
@@ -128,7 +122,6 @@ def test_quota_in_the_way_and_out_of_it(jobs):
     jobs.wait_succeeded(name)
 
 
-@pytest.mark.unproven
 def test_image_that_comes_later(jobs, image_names):
     """The reason goes away by itself once the cause is gone."""
     job = manifest()
@@ -143,25 +136,36 @@ def test_image_that_comes_later(jobs, image_names):
     jobs.wait_succeeded(name)
 
 
-@pytest.mark.unproven
-def test_node_that_dies(jobs, cluster):
+def test_node_that_dies(jobs, cluster, operator_pods):
     """The node goes away with everything on it, the operator included, and comes back empty."""
     name = jobs.apply(manifest(fit_epochs=_EPOCHS))
     jobs.wait_training(name)
-    before = set(jobs.live_pods(name))
+    lost = {pod["metadata"]["uid"] for pod in jobs.pods(name)}
     cluster.signal_daemon("kubelet", signal.SIGSTOP)
     try:
-        jobs.kubectl.run("delete", "node", "node-0")
-        # Kubernetes waits for most of a minute before it gives the pods of a missing node up.
-        wait_until(lambda: before.isdisjoint(pod["metadata"]["name"] for pod in jobs.pods(name)), 120,
+        for pod in jobs.pods(name) + operator_pods():
+            jobs.kill_container(pod)
+        # What an administrator says of a node that has been switched off: its pods are gone for good. Kubernetes
+        # takes them away once the node has also been silent for long enough.
+        jobs.kubectl.run("taint", "node", "node-0", f"{_OUT_OF_SERVICE}=off:NoExecute")
+        wait_until(lambda: lost.isdisjoint(pod["metadata"]["uid"] for pod in jobs.pods(name)), 120,
                    "the dead node's pods to be given up")
     finally:
         cluster.signal_daemon("kubelet", signal.SIGKILL)
+        jobs.kubectl.try_run("taint", "node", "node-0", f"{_OUT_OF_SERVICE}-")
     jobs.wait_succeeded(name, 180)
     assert jobs.history(name)["examples"] == [EXAMPLES_IN_DIGITS_CSV] * _EPOCHS
 
 
-@pytest.mark.unproven
+def test_template_with_a_word_that_is_none(jobs):
+    """The API server would drop the field, and the pods would not be what their template says."""
+    job = manifest()
+    job["spec"]["workers"]["template"]["spec"]["priorityClass"] = "high"
+    failed = jobs.wait_failed(jobs.apply(job))
+    assert failed["reason"] == "PodInvalid"
+    assert 'unknown field "spec.priorityClass"' in failed["message"]
+
+
 def test_obstacle_of_admission_is_told(administrator, cluster, digits):
     """A namespace whose policy refuses the job's pods."""
     administrator.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {
