@@ -9,6 +9,7 @@
 #include "common/partitioning.h"
 #include "worker/keras/weight.h"
 #include "worker/keras_file/keras_file.h"
+#include "worker/keras_file/modern_config.h"
 #include "worker/outputs.h"
 
 namespace elephas {
@@ -18,7 +19,9 @@ namespace {
 using nlohmann::json;
 
 Result<keras_file::ModelFile> ReadModel(const JobSpec& spec, const std::string& base) {
-  if (spec.model.inline_config) return keras_file::ModelFile{*spec.model.inline_config, {}, {}};
+  if (spec.model.inline_config) {
+    return keras_file::ModelFile{keras_file::ModernConfig(*spec.model.inline_config), {}, {}};
+  }
   if (!spec.model.uri) return Invalid("spec.model: only uri and inline can be read here");
   ELEPHAS_ASSIGN_OR_RETURN(const std::string path, ResolveUri(*spec.model.uri, base));
   return keras_file::ReadModelFile(path);

@@ -38,13 +38,55 @@ json WithoutWrappers(const json& value) {
     const json config = value.value("config", json::object());
     if (value["class_name"] != "MeanMetricWrapper" || !config.is_object()) return value;
     const json name = config.value("name", json());
-    // These are resolved anew from loss and shapes.
-    if (name == "accuracy" || name == "acc" || name == "crossentropy" || name == "ce") return name;
+    // Resolved anew from the shapes. "crossentropy" is not: Keras 3 knows it as a loss alone.
+    if (name == "accuracy" || name == "acc") return name;
     return config.contains("fn") ? config["fn"] : name;
   }
   if (!value.is_structured()) return value;
   json out = value;
   for (json& item : out) item = WithoutWrappers(item);
+  return out;
+}
+
+// Keras 2 took "crossentropy" and "ce" as metrics too, and chose by shapes as for the loss. What
+// the model was trained with tells the same.
+json WithCrossentropy(const json& value, const json& loss) {
+  if (IsObject(value)) return value;
+  if (value.is_structured()) {
+    json out = value;
+    for (json& item : out) item = WithCrossentropy(item, loss);
+    return out;
+  }
+  if (value != "crossentropy" && value != "ce") return value;
+  const json name = IsObject(loss) ? loss["class_name"] : loss;
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kLosses = {
+      {{"BinaryCrossentropy", "binary_crossentropy"},
+       {"CategoricalCrossentropy", "categorical_crossentropy"},
+       {"SparseCategoricalCrossentropy", "sparse_categorical_crossentropy"}}};
+  for (const auto& [class_name, function] : kLosses) {
+    if (name == class_name || name == function) return function;
+  }
+  return value;
+}
+
+// Losses of Keras 2 in today's words: `auto` meant the mean over the batch where no strategy
+// distributes, and the function is known by the class. The numbers of shared objects count anew in
+// each file of Keras 3.
+json WithoutOldFields(const json& value) {
+  if (!value.is_structured()) return value;
+  json out = value;
+  if (IsObject(value)) {
+    out.erase("shared_object_id");
+    if (!out.contains("config") || !out["config"].is_object()) return out;
+    json& config = out["config"];
+    if (config.value("reduction", json()) == "auto") config["reduction"] = "sum_over_batch_size";
+    const json& name = out["class_name"];
+    const bool wrapper =
+        name.is_string() && name.get_ref<const std::string&>().ends_with("Wrapper");
+    if (!wrapper) config.erase("fn");
+    return out;
+  }
+  for (json& item : out) item = WithoutOldFields(item);
   return out;
 }
 
@@ -99,7 +141,8 @@ json FromCompileConfig(const json& compile_config) {
   json out = json::object();
   for (const std::string_view word : kWords) {
     const auto it = compile_config.find(word);
-    if (it != compile_config.end() && !it->is_null()) out[word] = WithoutFunctions(*it);
+    if (it != compile_config.end() && !it->is_null())
+      out[word] = WithoutOldFields(WithoutFunctions(*it));
   }
   if (out.empty()) return nullptr;  // Keras writes {} for a model that is not compiled
   return out;
@@ -119,7 +162,7 @@ json FromTrainingConfig(const json& training_config) {
   }
   for (const char* word : {"metrics", "weighted_metrics"}) {
     if (!out.contains(word)) continue;
-    json metrics = WithoutWrappers(out[word]);
+    json metrics = WithCrossentropy(WithoutWrappers(out[word]), out.value("loss", json()));
     // Keras 2 keeps a list per output, of the only output too.
     if (metrics.is_array() && metrics.size() == 1 && metrics[0].is_array()) {
       json only = metrics[0];

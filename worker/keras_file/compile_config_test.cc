@@ -44,6 +44,26 @@ TEST(CompileConfigTest, Keras2IsTranslated) {
     "loss": "categorical_crossentropy", "metrics": ["accuracy", "mean_absolute_error"]})"));
 }
 
+TEST(CompileConfigTest, Keras2LossesAreTranslated) {
+  const json read = FromTrainingConfig(json::parse(R"({
+    "loss": {"class_name": "SparseCategoricalCrossentropy", "shared_object_id": 9, "config": {
+      "reduction": "auto", "name": "scce", "from_logits": true,
+      "fn": "sparse_categorical_crossentropy"}}})"));
+  EXPECT_EQ(read["loss"], json::parse(R"({"class_name": "SparseCategoricalCrossentropy", "config": {
+      "reduction": "sum_over_batch_size", "name": "scce", "from_logits": true}})"));
+}
+
+TEST(CompileConfigTest, CrossentropyAsMetricIsTheFunctionThatItStoodFor) {
+  const json wrapped = FromTrainingConfig(json::parse(R"({
+    "loss": "mse", "metrics": [[{"class_name": "MeanMetricWrapper", "config": {
+      "name": "ce", "dtype": "float32", "fn": "categorical_crossentropy"}}]]})"));
+  EXPECT_EQ(wrapped["metrics"], (json{"categorical_crossentropy"}));
+  const json bare =
+      FromTrainingConfig({{"loss", "binary_crossentropy"}, {"metrics", {"crossentropy", "acc"}}});
+  EXPECT_EQ(bare["metrics"], (json{"binary_crossentropy", "acc"}));
+  EXPECT_EQ(FromTrainingConfig({{"loss", "mse"}, {"metrics", {"ce"}}})["metrics"], (json{"ce"}));
+}
+
 TEST(CompileConfigTest, ObjectsGetTheModuleThatKerasLooksThemUpIn) {
   const json written = ToCompileConfig(json::parse(R"({
     "optimizer": {"class_name": "SGD", "config": {

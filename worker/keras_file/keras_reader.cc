@@ -11,6 +11,7 @@
 #include "worker/keras_file/compile_config.h"
 #include "worker/keras_file/hdf5_reader.h"
 #include "worker/keras_file/keras_file.h"
+#include "worker/keras_file/modern_config.h"
 
 namespace elephas::keras_file {
 
@@ -69,7 +70,7 @@ ModelFile FromSerialized(json config) {
   ModelFile file;
   file.compile = FromCompileConfig(config.value("compile_config", json()));
   config.erase("compile_config");
-  file.config = std::move(config);
+  file.config = ModernConfig(std::move(config));
   return file;
 }
 
@@ -134,7 +135,7 @@ Result<ModelFile> ReadLegacy(const std::string& path) {
   ModelFile file;
   Result<json> config = ParseConfig(model->get_ref<const std::string&>(), "model_config");
   if (!config.ok()) return config.status().Annotate(path);
-  file.config = *std::move(config);
+  file.config = ModernConfig(*std::move(config));
   const json* training = contents->Attribute("", "training_config");
   if (training != nullptr && training->is_string()) {
     Result<json> compile = ParseConfig(training->get_ref<const std::string&>(), "training_config");

@@ -8,6 +8,7 @@
 #include "worker/keras_file/compile_config.h"
 #include "worker/keras_file/hdf5_writer.h"
 #include "worker/keras_file/keras_file.h"
+#include "worker/keras_file/modern_config.h"
 #include "worker/keras_file/variable_store.h"
 
 namespace elephas::keras_file {
@@ -25,22 +26,6 @@ std::string Join(const std::string& path, const std::string& name) {
 
 std::string Text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-// Keras looks classes up by module; to_json() of Keras 3 says them, other sources may not.
-json WithModule(const json& config) {
-  json out = config;
-  if (out.contains("module")) return out;
-  const json name = out.value("class_name", json());
-  if (name == "Sequential") {
-    out["module"] = "keras";
-    out["registered_name"] = nullptr;
-  } else {
-    out["class_name"] = PythonClass(name.is_string() ? name.get<std::string>() : "Functional");
-    out["module"] = "keras.src.models.functional";
-    out["registered_name"] = out["class_name"];
-  }
-  return out;
 }
 
 // Collects what the two layouts have in common: variables out of the arena, the optimizer's in
@@ -129,7 +114,7 @@ Result<std::string> Keras3Weights(const ModelToSave& model, const Object& tree) 
 }
 
 Status WriteArchive(const std::string& path, const ModelToSave& model, const Object& tree) {
-  json config = WithModule(model.config);
+  json config = ModernConfig(model.config);
   // Keras makes an optimizer of compile_config; its state is only read into one.
   config["compile_config"] = ToCompileConfig(model.compile);
   const std::string config_text = Text(config);
@@ -205,7 +190,7 @@ Status WriteLegacyOptimizer(StateWriter& state, Hdf5Writer& file, const ModelToS
 Status WriteLegacy(const std::string& path, const ModelToSave& model, const Object& tree) {
   ELEPHAS_ASSIGN_OR_RETURN(Hdf5Writer file, Hdf5Writer::Create());
   StateWriter state(model, tree, file);
-  json config = WithModule(model.config);
+  json config = ModernConfig(model.config);
   config.erase("compile_config");
   ELEPHAS_RETURN_IF_ERROR(file.SetText("", "keras_version", kKerasVersion));
   ELEPHAS_RETURN_IF_ERROR(file.SetText("", "backend", "elephas"));
