@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -20,7 +21,7 @@ using nlohmann::json;
 
 Result<keras_file::ModelFile> ReadModel(const JobSpec& spec, const std::string& base) {
   if (spec.model.inline_config) {
-    return keras_file::ModelFile{keras_file::ModernConfig(*spec.model.inline_config), {}, {}};
+    return keras_file::ModelFile{keras_file::ModernConfig(*spec.model.inline_config), {}, false};
   }
   if (!spec.model.uri) return Invalid("spec.model: only uri and inline can be read here");
   ELEPHAS_ASSIGN_OR_RETURN(const std::string path, ResolveUri(*spec.model.uri, base));
@@ -39,7 +40,21 @@ Status CheckFinite(const ModelLayout& layout, std::span<const float> arena) {
   return OkStatus();
 }
 
-Status LoadWeights(LoadedJob& job, const keras_file::ModelFile& file) {
+// The weights in the model's own file; none when nothing of them is wanted.
+Result<std::optional<keras_file::SavedWeights>> ReadModelWeights(
+    const LoadedJob& job, const keras_file::ModelFile& file) {
+  const bool resumes = job.optimizer && job.spec.compile.is_null();
+  if (!file.has_weights || (job.spec.model.weights_uri && !resumes)) {
+    return std::optional<keras_file::SavedWeights>();
+  }
+  ELEPHAS_ASSIGN_OR_RETURN(const std::string path, ResolveUri(*job.spec.model.uri, job.base));
+  ELEPHAS_ASSIGN_OR_RETURN(
+      keras_file::SavedWeights weights,
+      keras_file::ReadWeightsFile(path, keras_file::MaxWeightsBytes(job.layout.total_elements)));
+  return std::optional<keras_file::SavedWeights>(std::move(weights));
+}
+
+Status LoadWeights(LoadedJob& job, const std::optional<keras_file::SavedWeights>& weights) {
   const at::Tensor arena = job.model->parameters();
   const std::span<float> floats(arena.data_ptr<float>(), static_cast<std::size_t>(arena.numel()));
   if (job.spec.model.weights_uri) {
@@ -48,14 +63,15 @@ Status LoadWeights(LoadedJob& job, const keras_file::ModelFile& file) {
     if (path.ends_with(".safetensors")) {
       ELEPHAS_RETURN_IF_ERROR(ReadModelSafetensors(path, job.layout, floats));
     } else {
-      ELEPHAS_ASSIGN_OR_RETURN(const keras_file::SavedWeights weights,
-                               keras_file::ReadWeightsFile(path));
-      ELEPHAS_RETURN_IF_ERROR(weights.Assign(job.tree, job.layout, floats).Annotate(path));
+      ELEPHAS_ASSIGN_OR_RETURN(const keras_file::SavedWeights others,
+                               keras_file::ReadWeightsFile(
+                                   path, keras_file::MaxWeightsBytes(job.layout.total_elements)));
+      ELEPHAS_RETURN_IF_ERROR(others.Assign(job.tree, job.layout, floats).Annotate(path));
     }
     ELEPHAS_RETURN_IF_ERROR(CheckFinite(job.layout, floats).Annotate(path));
-  } else if (file.weights) {
+  } else if (weights) {
     ELEPHAS_RETURN_IF_ERROR(
-        file.weights->Assign(job.tree, job.layout, floats).Annotate(*job.spec.model.uri));
+        weights->Assign(job.tree, job.layout, floats).Annotate(*job.spec.model.uri));
     ELEPHAS_RETURN_IF_ERROR(CheckFinite(job.layout, floats).Annotate(*job.spec.model.uri));
   }
   job.initial_parameters.assign(floats.begin(), floats.end());
@@ -64,13 +80,12 @@ Status LoadWeights(LoadedJob& job, const keras_file::ModelFile& file) {
 
 // With a compile of its own the manifest starts anew; without one training resumes where the file's
 // stopped, moments and step count included.
-Status LoadOptimizerState(LoadedJob& job, const keras_file::ModelFile& file) {
-  if (!job.optimizer || !job.spec.compile.is_null() || !file.weights ||
-      !file.weights->has_optimizer()) {
+Status LoadOptimizerState(LoadedJob& job, const std::optional<keras_file::SavedWeights>& weights) {
+  if (!job.optimizer || !job.spec.compile.is_null() || !weights || !weights->has_optimizer()) {
     return OkStatus();
   }
   Result<keras_file::OptimizerState> saved =
-      file.weights->ReadOptimizer(job.tree, job.layout, *job.optimizer);
+      weights->ReadOptimizer(job.tree, job.layout, *job.optimizer);
   if (saved.status().code() == Code::kNotFound) {
     // Keras warns in the same case, and goes on.
     LogWarning("the optimizer starts anew",
@@ -92,6 +107,13 @@ Status LoadOptimizerState(LoadedJob& job, const keras_file::ModelFile& file) {
   }
   job.initial_state = std::move(state);
   return OkStatus();
+}
+
+Status LoadModelState(LoadedJob& job, const keras_file::ModelFile& file) {
+  ELEPHAS_ASSIGN_OR_RETURN(const std::optional<keras_file::SavedWeights> weights,
+                           ReadModelWeights(job, file));
+  ELEPHAS_RETURN_IF_ERROR(LoadWeights(job, weights));
+  return LoadOptimizerState(job, weights);
 }
 
 // What the callbacks watch must be there, or they would do nothing in silence.
@@ -207,8 +229,7 @@ Result<std::unique_ptr<LoadedJob>> LoadJob(JobSpec spec, std::string base, std::
   job->layout = job->model->layout();
   job->tree = keras_file::OrderedTree(job->model->weight_tree(), file.config);
   ELEPHAS_RETURN_IF_ERROR(Compile(*job, file));
-  ELEPHAS_RETURN_IF_ERROR(LoadWeights(*job, file));
-  ELEPHAS_RETURN_IF_ERROR(LoadOptimizerState(*job, file));
+  ELEPHAS_RETURN_IF_ERROR(LoadModelState(*job, file));
   ELEPHAS_RETURN_IF_ERROR(LoadData(*job));
   // Weights are read and drawn on the host, so they are the same wherever they go.
   if (!device.is_cpu()) job->model->To(device);

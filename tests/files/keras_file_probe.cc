@@ -87,19 +87,25 @@ Status Dump(const keras_file::SavedWeights& weights, const Description& model,
   return safetensors::WriteFile(path, metadata, tensors, data);
 }
 
+std::uint64_t MaxBytes(const Description& model) {
+  return keras_file::MaxWeightsBytes(model.layout.total_elements);
+}
+
 Status Read(const std::vector<std::string>& arguments) {
   ELEPHAS_ASSIGN_OR_RETURN(keras_file::ModelFile file, keras_file::ReadModelFile(arguments[0]));
   ELEPHAS_ASSIGN_OR_RETURN(Description model, ReadDescription(arguments[1]));
   keras_file::OrderLikeKeras(model.tree, file.config);
-  if (!file.weights) return Invalid("no weights");
-  return Dump(*file.weights, model,
-              {{"config", file.config.dump()}, {"compile", file.compile.dump()}}, arguments[2]);
+  if (!file.has_weights) return Invalid("no weights");
+  ELEPHAS_ASSIGN_OR_RETURN(const keras_file::SavedWeights weights,
+                           keras_file::ReadWeightsFile(arguments[0], MaxBytes(model)));
+  return Dump(weights, model, {{"config", file.config.dump()}, {"compile", file.compile.dump()}},
+              arguments[2]);
 }
 
 Status ReadWeights(const std::vector<std::string>& arguments) {
-  ELEPHAS_ASSIGN_OR_RETURN(const keras_file::SavedWeights weights,
-                           keras_file::ReadWeightsFile(arguments[0]));
   ELEPHAS_ASSIGN_OR_RETURN(Description model, ReadDescription(arguments[1]));
+  ELEPHAS_ASSIGN_OR_RETURN(const keras_file::SavedWeights weights,
+                           keras_file::ReadWeightsFile(arguments[0], MaxBytes(model)));
   keras_file::OrderLikeKeras(model.tree, model.document.at("config"));
   model.optimizer = nullptr;
   return Dump(weights, model, {}, arguments[2]);

@@ -1,7 +1,10 @@
 """Model files that are broken or made to hurt: one clear error that names the file, and nothing is written."""
 
 import json
+import os
 import struct
+import subprocess
+import sys
 import zipfile
 
 import h5py
@@ -57,6 +60,74 @@ def test_truncated_weights(elephas, saved):
     refuse(elephas, saved, "model.json", "not a whole HDF5 file", weights="model.weights.h5")
     (saved / "model.safetensors").write_bytes(struct.pack("<Q", 1 << 60) + b"{}")
     refuse(elephas, saved, "model.json", weights="model.safetensors")
+
+
+# A process of its own: what starts from here would be counted with the memory of this one.
+MEASURE = """
+import json, resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+print(json.dumps([done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, done.stdout]))
+"""
+
+
+def memory_and_output(bin_dir, path):
+    """Exit status of a job, peak memory in MB of the largest process that it starts, and what it prints."""
+    measure = [sys.executable, "-c", MEASURE, bin_dir / "elephas", "run", path]
+    return json.loads(subprocess.run(measure, stdout=subprocess.PIPE, check=True, timeout=100).stdout)
+
+
+LIMIT = 64 * 15 + (64 << 20)  # 15 parameters
+MEGABYTES = 600
+
+
+def archive_with_large_weights(folder, name):
+    source = zipfile.ZipFile(folder / "model.keras")
+    with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("config.json", source.read("config.json"))
+        bomb.writestr("metadata.json", source.read("metadata.json"))
+        with bomb.open("model.weights.h5", "w", force_zip64=True) as member:
+            for _ in range(MEGABYTES):
+                member.write(bytes(1_000_000))
+    return f"member 'model.weights.h5' claims 600000000 bytes, more than {LIMIT}"
+
+
+def dataset_that_nobody_asked_for(folder, name):
+    os.rename(folder / "model.h5", folder / name)
+    with h5py.File(folder / name, "r+") as file:
+        file["model_weights/dense"].create_dataset(
+            "extra", (MEGABYTES // 4, 1_000_000), "f4", chunks=(1, 1_000_000), compression="gzip", compression_opts=9)
+        for i in range(MEGABYTES // 4):
+            file["model_weights/dense/extra"][i] = 0
+    return (f"'model_weights/dense/extra' brings the data to 600000000 bytes, more than the {LIMIT} "
+            "that the model can need")
+
+
+def small_dataset_in_a_large_chunk(folder, name):
+    os.rename(folder / "model.h5", folder / name)
+    with h5py.File(folder / name, "r+") as file:
+        group = file["model_weights/dense"]
+        weight = group.attrs["weight_names"][0]
+        del group[weight]
+        group.create_dataset(weight, (4, 3), "f4", maxshape=(None, None), chunks=(150_000, 1000), compression="gzip",
+                             compression_opts=9)
+        group[weight][:] = 0
+    return f"brings the data to 600000000 bytes, more than the {LIMIT} that the model can need"
+
+
+@pytest.mark.parametrize("make", [
+    archive_with_large_weights, dataset_that_nobody_asked_for, small_dataset_in_a_large_chunk],
+    ids=lambda make: make.__name__)
+def test_small_files_that_inflate_to_hundreds_of_megabytes(bin_dir, saved, make):
+    status, usual, _ = memory_and_output(bin_dir, job(saved, "model.keras"))
+    assert status == 0
+    name = "bomb.keras" if make is archive_with_large_weights else "bomb.h5"
+    message = make(saved, name)
+    assert (saved / name).stat().st_size < 1_000_000
+    (saved / "out" / "model.keras").unlink()
+    status, peak, output = memory_and_output(bin_dir, job(saved, name))
+    assert status == 1 and name in output and message in output, output
+    assert peak < usual + 100, f"{peak:.0f} MB, a job that works takes {usual:.0f} MB"
+    assert not (saved / "out" / "model.keras").exists()
 
 
 def test_links_that_lead_elsewhere(elephas, saved):

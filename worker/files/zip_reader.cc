@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <new>
 #include <set>
 #include <utility>
 
@@ -160,7 +161,12 @@ Result<std::string> ZipReader::ReadAll(const Member& member, std::uint64_t limit
     return Invalid("member '" + Printable(member.name) + "' claims " +
                    std::to_string(member.bytes) + " bytes in " + std::to_string(member.compressed));
   }
-  std::string out(static_cast<std::size_t>(member.bytes), '\0');
+  std::string out;
+  try {
+    out.resize(static_cast<std::size_t>(member.bytes));
+  } catch (const std::bad_alloc&) {
+    return Internal("not enough memory for member '" + Printable(member.name) + "'");
+  }
   ELEPHAS_RETURN_IF_ERROR(ReadRest(member, 0, std::as_writable_bytes(std::span(out))));
   return out;
 }

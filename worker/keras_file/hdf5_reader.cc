@@ -9,6 +9,7 @@
 #include "worker/keras_file/hdf5_reader.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <new>
@@ -29,12 +30,21 @@ using nlohmann::json;
 // MB.
 constexpr unsigned kCpuSeconds = 5;
 constexpr std::uint64_t kBytesPerCpuSecond = 10'000'000;
+// What the child may use besides the datasets: the library, names and attributes.
+constexpr std::uint64_t kChildMemory = std::uint64_t{1} << 30;
 constexpr std::size_t kMaxObjects = 1 << 20;
 constexpr std::size_t kMaxDepth = 64;
 constexpr hsize_t kMaxAttributeBytes = std::size_t{256} << 20;
 // As in zip: the only compression that h5py writes by itself is deflate.
 constexpr std::uint64_t kMaxExpansion = 1032;
 constexpr std::uint64_t kExpansionSlack = 1 << 16;
+
+struct Request {
+  const std::string* path = nullptr;  // null: `image` is the file
+  std::string_view image;
+  std::uint64_t max_bytes = 0;
+  bool root_only = false;
+};
 
 struct Found {
   std::string path;
@@ -54,7 +64,8 @@ std::size_t Padded(std::size_t bytes) { return (bytes + 7) / 8 * 8; }
 
 class Walker {
  public:
-  Walker(hid_t file, std::uint64_t file_bytes) : file_(file), file_bytes_(file_bytes) {}
+  Walker(hid_t file, std::uint64_t file_bytes, const Request& request)
+      : file_(file), file_bytes_(file_bytes), request_(request) {}
 
   Status Walk() {
     Hdf5Handle root(H5Gopen2(file_, "/", H5P_DEFAULT), &H5Gclose);
@@ -90,6 +101,7 @@ class Walker {
     json& attributes = groups_[path];
     attributes = json::object();
     ELEPHAS_RETURN_IF_ERROR(Attributes(group, path, attributes));
+    if (request_.root_only) return OkStatus();
 
     std::vector<std::pair<std::string, H5L_type_t>> links;
     const auto collect = [](hid_t, const char* name, const H5L_info_t* link, void* out) -> herr_t {
@@ -151,7 +163,7 @@ class Walker {
       }
       found.shape.push_back(static_cast<std::int64_t>(extent));
     }
-    ELEPHAS_RETURN_IF_ERROR(CheckSize(dataset, type.id(), found));
+    ELEPHAS_RETURN_IF_ERROR(CheckSize(dataset, creation.id(), type.id(), found));
     found_.push_back(std::move(found));
     return OkStatus();
   }
@@ -174,7 +186,7 @@ class Walker {
   }
 
   // Refuses a claim that the bytes of the file cannot back, of one dataset or of all together.
-  Status CheckSize(hid_t dataset, hid_t type, const Found& found) {
+  Status CheckSize(hid_t dataset, hid_t creation, hid_t type, const Found& found) {
     std::uint64_t bytes = 0;
     const Status bomb = Invalid(Where(found.path) + " claims more data than the file can hold");
     if (__builtin_mul_overflow(found.elements, std::uint64_t{H5Tget_size(type)}, &bytes) ||
@@ -186,7 +198,35 @@ class Walker {
         claimed_ > file_bytes_ * kMaxExpansion + kExpansionSlack) {
       return bomb;
     }
-    return OkStatus();
+    // As they are sent: narrow numbers are widened.
+    const std::uint64_t width = found.integer ? sizeof(std::int64_t) : sizeof(float);
+    sent_ += Padded(found.elements * width);
+    if (std::max(claimed_, sent_) > request_.max_bytes) {
+      return TooLarge(found.path, std::max(claimed_, sent_));
+    }
+    return CheckChunk(creation, type, found);
+  }
+
+  // The library inflates whole chunks, which may be larger than the dataset.
+  Status CheckChunk(hid_t creation, hid_t type, const Found& found) const {
+    if (H5Pget_layout(creation) != H5D_CHUNKED) return OkStatus();
+    std::array<hsize_t, H5S_MAX_RANK> extents{};
+    const int rank = H5Pget_chunk(creation, H5S_MAX_RANK, extents.data());
+    if (rank < 0 || rank > H5S_MAX_RANK) return Invalid(Where(found.path) + " is broken");
+    std::uint64_t bytes = H5Tget_size(type);
+    for (int axis = 0; axis < rank; ++axis) {
+      if (__builtin_mul_overflow(bytes, extents[static_cast<std::size_t>(axis)], &bytes)) {
+        bytes = UINT64_MAX;
+        break;
+      }
+    }
+    return bytes > request_.max_bytes ? TooLarge(found.path, bytes) : OkStatus();
+  }
+
+  [[nodiscard]] Status TooLarge(const std::string& path, std::uint64_t bytes) const {
+    return Invalid(Where(path) + " brings the data to " + std::to_string(bytes) +
+                   " bytes, more than the " + std::to_string(request_.max_bytes) +
+                   " that the model can need");
   }
 
   Status SendData(const Found& found, const ByteSink& sink) {
@@ -299,14 +339,18 @@ class Walker {
 
   hid_t file_;
   std::uint64_t file_bytes_;
-  std::uint64_t claimed_ = 0;
+  const Request& request_;
+  std::uint64_t claimed_ = 0;  // in the file's types
+  std::uint64_t sent_ = 0;
   std::size_t objects_ = 0;
   std::set<haddr_t> addresses_;
   std::map<std::string, json> groups_;
   std::vector<Found> found_;
 };
 
-Status ReadInChild(const std::string* path, std::string_view image, const ByteSink& sink) {
+Status ReadInChild(const Request& request, const ByteSink& sink) {
+  const std::string* path = request.path;
+  const std::string_view image = request.image;
   SilenceHdf5();
   H5PLset_loading_state(0);  // a file must not make the library load filters from somewhere
   const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose);
@@ -320,7 +364,7 @@ Status ReadInChild(const std::string* path, std::string_view image, const ByteSi
   if (!file.ok()) return Invalid("not a whole HDF5 file");
   hsize_t bytes = 0;
   if (H5Fget_filesize(file.id(), &bytes) < 0) return Invalid("not a whole HDF5 file");
-  Walker walker(file.id(), bytes);
+  Walker walker(file.id(), bytes, request);
   ELEPHAS_RETURN_IF_ERROR(walker.Walk());
   return walker.Send(sink);
 }
@@ -363,16 +407,18 @@ Result<Hdf5Contents> Unpack(std::string bytes) {
   return contents;
 }
 
-Result<Hdf5Contents> Read(const std::string* path, std::string_view image) {
+Result<Hdf5Contents> Read(const Request& request) {
   const std::unique_lock lock(Hdf5Mutex());
   std::error_code error;
-  const std::uint64_t size =
-      path == nullptr ? image.size() : std::filesystem::file_size(*path, error);
+  const std::uint64_t size = request.path == nullptr
+                                 ? request.image.size()
+                                 : std::filesystem::file_size(*request.path, error);
   if (error) return Internal(error.message());
   const auto seconds = static_cast<unsigned>(kCpuSeconds + size / kBytesPerCpuSecond);
   ELEPHAS_ASSIGN_OR_RETURN(
       std::string bytes,
-      ReadIsolated([&](const ByteSink& sink) { return ReadInChild(path, image, sink); }, seconds));
+      ReadIsolated([&](const ByteSink& sink) { return ReadInChild(request, sink); }, seconds,
+                   kChildMemory + size + 2 * request.max_bytes));
   try {
     return Unpack(std::move(bytes));
   } catch (const json::exception&) {
@@ -391,8 +437,14 @@ const json* Hdf5Contents::Attribute(std::string_view group, std::string_view nam
   return attribute == found->second.end() ? nullptr : &*attribute;
 }
 
-Result<Hdf5Contents> ReadHdf5File(const std::string& path) { return Read(&path, {}); }
+Result<Hdf5Contents> ReadHdf5File(const std::string& path, std::uint64_t max_bytes) {
+  return Read({&path, {}, max_bytes, false});
+}
 
-Result<Hdf5Contents> ReadHdf5Bytes(std::string_view file) { return Read(nullptr, file); }
+Result<Hdf5Contents> ReadHdf5Bytes(std::string_view file, std::uint64_t max_bytes) {
+  return Read({nullptr, file, max_bytes, false});
+}
+
+Result<Hdf5Contents> ReadHdf5Root(const std::string& path) { return Read({&path, {}, 0, true}); }
 
 }  // namespace elephas::keras_file

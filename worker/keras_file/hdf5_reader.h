@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -45,8 +46,11 @@ struct Hdf5Contents {
 
 // kNotFound; kInvalid when the file is broken, links elsewhere (soft, external or virtual), holds
 // datasets whose claimed size cannot come out of the bytes that are there, or makes the HDF5
-// library crash or loop. Messages do not name the file.
-Result<Hdf5Contents> ReadHdf5File(const std::string& path);
-Result<Hdf5Contents> ReadHdf5Bytes(std::string_view file);
+// library crash or loop; also when the datasets claim more than `max_bytes`, which bounds the
+// memory that reading takes, whatever the file inflates to. Messages do not name the file.
+Result<Hdf5Contents> ReadHdf5File(const std::string& path, std::uint64_t max_bytes);
+Result<Hdf5Contents> ReadHdf5Bytes(std::string_view file, std::uint64_t max_bytes);
+// Only the root group and its attributes.
+Result<Hdf5Contents> ReadHdf5Root(const std::string& path);
 
 }  // namespace elephas::keras_file

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <new>
 
 namespace elephas::keras_file {
@@ -34,11 +35,20 @@ void Limit(decltype(RLIMIT_CPU) what, rlim_t value) {
   ::setrlimit(what, &limit);
 }
 
+// What this process has mapped: the child begins with as much.
+std::uint64_t MappedBytes() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t pages = 0;
+  file >> pages;
+  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 [[noreturn]] void RunChild(const std::function<Status(const ByteSink&)>& read, int fd,
-                           unsigned cpu_seconds) {
+                           unsigned cpu_seconds, std::uint64_t address_space) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   Limit(RLIMIT_CPU, cpu_seconds);
   Limit(RLIMIT_CORE, 0);
+  Limit(RLIMIT_AS, address_space);
   // The parent's handlers (a crash report, a graceful stop) are not for the child.
   for (const int number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGTERM, SIGINT}) {
     std::signal(number, SIG_DFL);
@@ -87,9 +97,12 @@ Status TakeVerdict(std::string& bytes) {
 }  // namespace
 
 Result<std::string> ReadIsolated(const std::function<Status(const ByteSink&)>& read,
-                                 unsigned cpu_seconds) {
+                                 unsigned cpu_seconds, std::uint64_t memory_bytes) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return Internal(std::strerror(errno));
+  // Read here: the child of a process with threads does as little as it can.
+  const std::uint64_t mapped = MappedBytes();
+  const rlim_t address_space = mapped == 0 ? RLIM_INFINITY : mapped + memory_bytes;
   const pid_t child = ::fork();
   if (child < 0) {
     const Status status = Internal(std::string("cannot start a reader: ") + std::strerror(errno));
@@ -99,7 +112,7 @@ Result<std::string> ReadIsolated(const std::function<Status(const ByteSink&)>& r
   }
   if (child == 0) {
     ::close(ends[0]);
-    RunChild(read, ends[1], cpu_seconds);
+    RunChild(read, ends[1], cpu_seconds, address_space);
   }
   ::close(ends[1]);
   std::string bytes;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -18,8 +19,9 @@ using ByteSink = std::function<bool(std::span<const std::byte>)>;
 
 // Calls `read` in a forked child and returns what it wrote. `read` must not touch locks that other
 // threads may hold. kInvalid "…" when the child was killed or used more than `cpu_seconds`; else
-// the Status that `read` returned.
+// the Status that `read` returned. Beyond `memory_bytes` more than the parent has, allocations of
+// the child fail.
 Result<std::string> ReadIsolated(const std::function<Status(const ByteSink&)>& read,
-                                 unsigned cpu_seconds);
+                                 unsigned cpu_seconds, std::uint64_t memory_bytes);
 
 }  // namespace elephas::keras_file

@@ -9,6 +9,8 @@
 namespace elephas::keras_file {
 namespace {
 
+constexpr std::uint64_t kMemory = std::uint64_t{1} << 30;
+
 std::span<const std::byte> Bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
 TEST(ReadIsolatedTest, WhatTheChildWritesArrives) {
@@ -17,7 +19,7 @@ TEST(ReadIsolatedTest, WhatTheChildWritesArrives) {
       [&](const ByteSink& sink) {
         return sink(Bytes("head ")) && sink(Bytes(large)) ? OkStatus() : Internal("no");
       },
-      10);
+      10, kMemory);
   ASSERT_TRUE(result.ok()) << result.status().message();
   EXPECT_EQ(*result, "head " + large);
 }
@@ -28,7 +30,7 @@ TEST(ReadIsolatedTest, AnErrorComesAsItIs) {
         sink(Bytes("half of it"));
         return NotFound("nothing \u00e9");
       },
-      10);
+      10, kMemory);
   EXPECT_EQ(result.status().code(), Code::kNotFound);
   EXPECT_EQ(result.status().message(), "nothing \u00e9");
 }
@@ -40,7 +42,7 @@ TEST(ReadIsolatedTest, ACrashOfTheChildIsARefusal) {
         std::raise(SIGSEGV);
         return OkStatus();
       },
-      10);
+      10, kMemory);
   EXPECT_EQ(result.status().code(), Code::kInvalid);
   EXPECT_EQ(result.status().message(), "is broken: reading it crashes");
 }
@@ -52,9 +54,19 @@ TEST(ReadIsolatedTest, AnEndlessLoopIsStopped) {
         while (true) turns = turns + 1;
         return OkStatus();
       },
-      1);
+      1, kMemory);
   EXPECT_EQ(result.status().code(), Code::kInvalid);
   EXPECT_EQ(result.status().message(), "is broken: reading it takes too much time or memory");
+}
+
+TEST(ReadIsolatedTest, TheChildGetsNoMoreMemoryThanItMayUse) {
+  const Result<std::string> result = ReadIsolated(
+      [](const ByteSink& sink) {
+        const std::string large(3 * kMemory, 'x');
+        return sink(Bytes(large)) ? OkStatus() : Internal("no");
+      },
+      10, kMemory);
+  EXPECT_EQ(result.status().message(), "not enough memory");
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,17 +22,22 @@
 namespace elephas::keras_file {
 
 struct ModelFile {
-  nlohmann::json config;                // {"class_name", "config", …}, as model.to_json() prints
-  nlohmann::json compile;               // the words of keras.Model.compile; null: not compiled
-  std::optional<SavedWeights> weights;  // none in .json
+  nlohmann::json config;     // {"class_name", "config", …}, as model.to_json() of Keras 3 prints
+  nlohmann::json compile;    // the words of keras.Model.compile; null: not compiled
+  bool has_weights = false;  // ReadWeightsFile takes the same path; false for .json
 };
 
-// By the extension. kNotFound; kInvalid names the file and what is wrong: not such a file,
+// Everything but the weights: how large those may be is only known once the model is built. By the
+// extension. kNotFound; kInvalid names the file and what is wrong: not such a file,
 // truncated, hostile (hdf5_reader.h, zip_reader.h; members of the archive whose names climb out).
 Result<ModelFile> ReadModelFile(const std::string& path);
 
-// The weights of any of these files but .json.
-Result<SavedWeights> ReadWeightsFile(const std::string& path);
+// How many bytes of weights and optimizer state a model of this size can have, generously: what
+// claims to inflate to more is refused before it takes the memory.
+std::uint64_t MaxWeightsBytes(std::int64_t elements);
+
+// The weights of any of these files but .json, `max_bytes` at most; errors as above.
+Result<SavedWeights> ReadWeightsFile(const std::string& path, std::uint64_t max_bytes);
 
 // What a model file is written from. All references outlive the call.
 struct ModelToSave {

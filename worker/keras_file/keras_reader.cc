@@ -19,8 +19,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{256} << 20;
-constexpr std::uint64_t kMaxWeightsBytes = std::uint64_t{1} << 40;
+constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{32} << 20;
 
 bool EndsWith(const std::string& path, std::string_view extension) {
   if (path.size() < extension.size()) return false;
@@ -94,15 +93,15 @@ Result<std::string> Member(ZipReader& archive, std::string_view name, std::uint6
   return archive.ReadAll(*member, limit);
 }
 
-Result<SavedWeights> ReadArchiveWeights(ZipReader& archive) {
-  Result<std::string> image = Member(archive, "model.weights.h5", kMaxWeightsBytes);
+Result<SavedWeights> ReadArchiveWeights(ZipReader& archive, std::uint64_t max_bytes) {
+  Result<std::string> image = Member(archive, "model.weights.h5", max_bytes);
   if (image.status().code() == Code::kNotFound) {
     const bool npz = archive.Find("model.weights.npz") != nullptr;
     return Invalid(npz ? "keeps its weights as model.weights.npz; save it with weights_format='h5'"
                        : image.status().message());
   }
   if (!image.ok()) return image.status();
-  Result<Hdf5Contents> contents = ReadHdf5Bytes(*image);
+  Result<Hdf5Contents> contents = ReadHdf5Bytes(*image, max_bytes);
   if (!contents.ok()) return contents.status().Annotate("model.weights.h5");
   return SavedWeights::FromHdf5(*std::move(contents));
 }
@@ -115,16 +114,14 @@ Result<ModelFile> ReadArchive(const std::string& path) {
   Result<json> config = ParseConfig(*text, "config.json");
   if (!config.ok()) return config.status().Annotate(path);
   ModelFile file = FromSerialized(*std::move(config));
-  Result<SavedWeights> weights = ReadArchiveWeights(archive);
-  if (!weights.ok()) return weights.status().Annotate(path);
-  file.weights = *std::move(weights);
+  file.has_weights = true;
   return file;
 }
 
 // ---- .h5
 
 Result<ModelFile> ReadLegacy(const std::string& path) {
-  Result<Hdf5Contents> contents = ReadHdf5File(path);
+  const Result<Hdf5Contents> contents = ReadHdf5Root(path);
   if (!contents.ok()) return contents.status().Annotate(path);
   const json* model = contents->Attribute("", "model_config");
   if (model == nullptr || !model->is_string()) {
@@ -142,9 +139,7 @@ Result<ModelFile> ReadLegacy(const std::string& path) {
     if (!compile.ok()) return compile.status().Annotate(path);
     file.compile = FromTrainingConfig(*compile);
   }
-  Result<SavedWeights> weights = SavedWeights::FromHdf5(*std::move(contents));
-  if (!weights.ok()) return weights.status().Annotate(path);
-  file.weights = *std::move(weights);
+  file.has_weights = true;
   return file;
 }
 
@@ -165,16 +160,24 @@ Result<ModelFile> ReadModelFile(const std::string& path) {
   return Invalid(path + ": not a Keras model by its name; readable are .keras, .h5, .hdf5, .json");
 }
 
-Result<SavedWeights> ReadWeightsFile(const std::string& path) {
+std::uint64_t MaxWeightsBytes(std::int64_t elements) {
+  // No optimizer keeps more than seven variables for each weight. Twice that leaves room for wider
+  // numbers, the rest for what HDF5 wraps around them.
+  constexpr std::uint64_t kBytes = sizeof(float) * 8 * 2;
+  constexpr std::uint64_t kSlack = std::uint64_t{64} << 20;
+  return static_cast<std::uint64_t>(elements) * kBytes + kSlack;
+}
+
+Result<SavedWeights> ReadWeightsFile(const std::string& path, std::uint64_t max_bytes) {
   ELEPHAS_RETURN_IF_ERROR(CheckExists(path));
   if (EndsWith(path, ".keras")) {
     ELEPHAS_ASSIGN_OR_RETURN(ZipReader archive, ZipReader::OpenFile(path));
     ELEPHAS_RETURN_IF_ERROR(CheckNames(archive).Annotate(path));
-    Result<SavedWeights> weights = ReadArchiveWeights(archive);
+    Result<SavedWeights> weights = ReadArchiveWeights(archive, max_bytes);
     return weights.ok() ? std::move(weights) : weights.status().Annotate(path);
   }
   if (EndsWith(path, ".h5") || EndsWith(path, ".hdf5")) {
-    Result<Hdf5Contents> contents = ReadHdf5File(path);
+    Result<Hdf5Contents> contents = ReadHdf5File(path, max_bytes);
     if (!contents.ok()) return contents.status().Annotate(path);
     Result<SavedWeights> weights = SavedWeights::FromHdf5(*std::move(contents));
     return weights.ok() ? std::move(weights) : weights.status().Annotate(path);
