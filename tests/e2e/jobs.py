@@ -6,6 +6,7 @@ import shutil
 
 import yaml
 from kube import condition, is_true, volume_folder
+from support import wait_until
 
 _DIGITS = {
     "apiVersion": "elephas.dev/v1alpha1",
@@ -91,6 +92,19 @@ class Jobs:
         return self.wait_for(
             name, lambda item: is_true("Running")(item) and item["status"].get("epoch", 0) >= epoch, timeout,
             f"job {name} to reach epoch {epoch}")
+
+    def wait_checkpoint(self, name, timeout=90.0):
+        """The same as seen on the volume: at once, while the status is some seconds and many epochs behind."""
+        folder = self.folder / name / "ckpt"
+        wait_until(lambda: any(folder.glob("checkpoint-*")), timeout, f"job {name} to write a checkpoint")
+
+    def wait_running_pods(self, name, component=None, count=1):
+        """running_pods(), once there are so many."""
+        def look():
+            running = self.running_pods(name, component)
+            return running if len(running) >= count else None
+
+        return wait_until(look, 60, f"{count} pods of {name} to run")
 
     def wait_reason(self, name, kind, reason, timeout=60.0):
         """The condition, once it has that reason."""

@@ -7,7 +7,8 @@ from jobs import EXAMPLES_IN_DIGITS_CSV, claim, endless, manifest, prepare, run_
 from kube import Kubectl, condition, is_true
 from support import wait_until
 
-_EPOCHS = 800
+# Some seconds of training, so that it is not over before something can be done to it.
+_EPOCHS = 300
 _OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
@@ -21,9 +22,9 @@ def undisturbed(jobs, digits, bin_dir, processes):
 def test_everything_is_killed_once(jobs, undisturbed, operator_pods):
     """kill -9 of a worker, the server and the operator, each while the job trains: the same bits, exact counts."""
     name = jobs.apply(manifest(fit_epochs=_EPOCHS))
-    jobs.wait_training(name, 2)
-    worker = sorted(jobs.live_pods(name, "worker"))[0]
-    jobs.kill_container(jobs.live_pods(name, "worker")[worker])
+    jobs.wait_checkpoint(name)
+    worker, pod = next(iter(jobs.wait_running_pods(name, "worker").items()))
+    jobs.kill_container(pod)
     for pod in operator_pods():
         jobs.kill_container(pod)
     server, = jobs.live_pods(name, "paramserver").values()
@@ -37,8 +38,8 @@ def test_everything_is_killed_once(jobs, undisturbed, operator_pods):
 
 def test_evicted_pod_is_replaced_and_does_not_count(jobs):
     name = jobs.apply(manifest(fit_epochs=_EPOCHS, runPolicy_backoffLimit=0))
-    jobs.wait_training(name)
-    victim = sorted(jobs.live_pods(name, "worker"))[0]
+    jobs.wait_checkpoint(name)
+    victim = next(iter(jobs.wait_running_pods(name, "worker")))
     jobs.kubectl.run("create", "--raw", f"/api/v1/namespaces/{jobs.kubectl.namespace}/pods/{victim}/eviction", "-f",
                      "-", input='{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "%s"}}' % victim)
     jobs.wait_succeeded(name)
@@ -139,11 +140,12 @@ def test_image_that_comes_later(jobs, image_names):
 def test_node_that_dies(jobs, cluster, operator_pods):
     """The node goes away with everything on it, the operator included, and comes back empty."""
     name = jobs.apply(manifest(fit_epochs=_EPOCHS))
-    jobs.wait_training(name)
-    lost = {pod["metadata"]["uid"] for pod in jobs.pods(name)}
+    jobs.wait_checkpoint(name)
+    on_the_node = [*jobs.wait_running_pods(name, count=3).values(), *operator_pods()]
+    lost = {pod["metadata"]["uid"] for pod in on_the_node}
     cluster.signal_daemon("kubelet", signal.SIGSTOP)
     try:
-        for pod in jobs.pods(name) + operator_pods():
+        for pod in on_the_node:
             jobs.kill_container(pod)
         # What an administrator says of a node that has been switched off: its pods are gone for good. Kubernetes
         # takes them away once the node has also been silent for long enough.

@@ -14,13 +14,13 @@ def _patch(jobs, name, path, value):
 
 
 def test_suspend_and_resume(jobs):
-    job = manifest(fit_epochs=800, runPolicy_suspend=True)
+    job = manifest(fit_epochs=300, runPolicy_suspend=True)
     name = jobs.apply(job)
     jobs.wait_for(name, is_true("Suspended"))
     assert jobs.pods(name) == []
 
     _patch(jobs, name, "/spec/runPolicy/suspend", False)
-    jobs.wait_training(name)
+    jobs.wait_checkpoint(name)
     _patch(jobs, name, "/spec/runPolicy/suspend", True)
     jobs.wait_for(name, is_true("Suspended"))
     wait_until(lambda: jobs.pods(name) == [], 60, "the pods of a suspended job to go")
@@ -28,7 +28,7 @@ def test_suspend_and_resume(jobs):
 
     _patch(jobs, name, "/spec/runPolicy/suspend", False)
     jobs.wait_succeeded(name)
-    assert jobs.history(name)["examples"] == [EXAMPLES_IN_DIGITS_CSV] * 800
+    assert jobs.history(name)["examples"] == [EXAMPLES_IN_DIGITS_CSV] * 300
 
 
 def test_scale_while_it_trains(jobs):
@@ -44,13 +44,13 @@ def test_scale_while_it_trains(jobs):
 
 
 def test_scaled_job_has_the_weights_of_one_that_was_not(jobs):
-    jobs.apply(manifest("plain", fit_epochs=400), manifest("scaled", fit_epochs=400, workers_replicas=1))
-    jobs.wait_training("scaled")
+    jobs.apply(manifest("plain", fit_epochs=300), manifest("scaled", fit_epochs=300, workers_replicas=1))
+    jobs.wait_checkpoint("scaled")
     jobs.kubectl.run("scale", "ej/scaled", "--replicas=3")
     jobs.wait_succeeded("plain")
     jobs.wait_succeeded("scaled")
     assert jobs.weights("scaled") == jobs.weights("plain")
-    assert jobs.history("scaled")["examples"] == [EXAMPLES_IN_DIGITS_CSV] * 400
+    assert jobs.history("scaled")["examples"] == [EXAMPLES_IN_DIGITS_CSV] * 300
 
 
 def test_deadline(jobs):

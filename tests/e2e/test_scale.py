@@ -92,7 +92,7 @@ def test_time_from_death_to_replacement(jobs):
     took = []
     try:
         for _ in range(_DEATHS):
-            victim = next(iter(wait_until(lambda: jobs.running_pods(name, "worker"), 60, "a running worker").values()))
+            victim = next(iter(jobs.wait_running_pods(name, "worker").values()))
             known = {pod["metadata"]["name"] for pod in jobs.pods(name)}
             jobs.kill_container(victim)
             died = watch.first(_has_died(victim["metadata"]["name"]))
