@@ -93,9 +93,9 @@ def _obstacles():
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def obstructed(module_jobs):
-    """All of these jobs wait side by side."""
+    """All of these jobs wait side by side, from the start, because one of them is only told after half a minute."""
     module_jobs.kubectl.apply(claim("unbound", storageClassName="none"))
     module_jobs.apply(*(job for job, _, _ in _obstacles().values()))
     return module_jobs
