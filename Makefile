@@ -81,7 +81,7 @@ format: setup-tools ## Reformat the C++ sources
 	@scripts/format.sh
 
 .PHONY: bench
-bench: setup-bench ## Measure the data plane, and training beside LibTorch alone and TensorFlow's Keras
+bench: setup-bench ## Measure the data plane, and training beside LibTorch alone and TensorFlow's Keras, and scraping
 	@scripts/build.sh release elephas_programs elephas_bench
 	@bench/run.sh
 

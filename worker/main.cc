@@ -162,8 +162,10 @@ int Work(const WorkerOptions& options) {
   Incarnation last(0);
   int in_vain = 0;
   for (;;) {
-    const Result<JoinReply> joined =
-        Patiently(options.server_timeout, [&] { return client.Join(options.name, offer); });
+    const Result<JoinReply> joined = Patiently(options.server_timeout, [&] {
+      StayAwayIfLeaving();
+      return client.Join(options.name, offer);
+    });
     if (!joined.ok()) {
       LogError("could not join",
                {{"worker", options.name}, {"message", joined.status().message()}});

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <thread>
 
@@ -14,6 +15,8 @@ namespace elephas {
 namespace {
 
 constexpr int kSignalBase = 128;
+
+std::atomic<bool> leaving = false;
 
 }  // namespace
 
@@ -27,6 +30,7 @@ void LeaveOnSignal(const std::string& server, const std::string& token, const st
     int signal = 0;
     while (sigwait(&ends, &signal) != 0) {
     }
+    leaving = true;
     JobClient client(server, token);
     const Status left = client.Leave(name);
     LogInfo("leaving", {{"worker", name},
@@ -35,6 +39,10 @@ void LeaveOnSignal(const std::string& server, const std::string& token, const st
     // Not exit(): other threads are in the middle of their work.
     _exit(kSignalBase + signal);
   }).detach();
+}
+
+void StayAwayIfLeaving() {
+  while (leaving) pause();  // the other thread ends the process
 }
 
 }  // namespace elephas

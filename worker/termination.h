@@ -12,4 +12,8 @@ namespace elephas {
 // they inherit the signal mask.
 void LeaveOnSignal(const std::string& server, const std::string& token, const std::string& name);
 
+// Does not return once the process is leaving: to be called before it joins, since a lease that it
+// got after its farewell would lie idle until it expires.
+void StayAwayIfLeaving();
+
 }  // namespace elephas
