@@ -67,6 +67,25 @@ const Array* Pick(const std::vector<Array>& arrays, const std::vector<std::strin
   return it == keys.end() ? nullptr : &arrays[static_cast<std::size_t>(it - keys.begin())];
 }
 
+// An index outside a layer's table would stop the training in its middle, with nothing that tells
+// where it came from.
+Status CheckIndexes(const Dataset& dataset, const keras::InputSpec& input, const at::Tensor& rows) {
+  for (const keras::IndexLimit& limit : input.index_limits) {
+    if (rows.numel() == 0) return OkStatus();
+    const at::Tensor index = rows.to(at::kLong);
+    const auto [least, most] = at::aminmax(index);
+    if (least.item<std::int64_t>() >= 0 && most.item<std::int64_t>() < limit.count) continue;
+    const at::Tensor flat = index.flatten();
+    const at::Tensor outside = (flat < 0).logical_or(flat >= limit.count);
+    const auto first = outside.to(at::kByte).argmax().item<std::int64_t>();
+    return Invalid(dataset.RowName(first / (index.numel() / index.size(0))) + ": value " +
+                   std::to_string(flat[first].item<std::int64_t>()) + " of the model's input '" +
+                   input.name + "' is outside 0 to " + std::to_string(limit.count - 1) +
+                   ", the indexes of layer '" + limit.layer + "' (" + limit.class_name + ")");
+  }
+  return OkStatus();
+}
+
 // One array for all outputs, or one each: by name where the manifest gives a map, which may leave
 // out outputs, else by position.
 Status BindSampleWeights(const Dataset& dataset, const std::vector<keras::OutputSpec>& outputs,
@@ -130,6 +149,7 @@ Result<ModelData> BindData(const Dataset& dataset, const keras::Model& model, bo
                      ShapeText(inputs[i].shape));
     }
     data.features.push_back(View(*array).view(*shape).to(InputType(inputs[i].dtype)));
+    ELEPHAS_RETURN_IF_ERROR(CheckIndexes(dataset, inputs[i], data.features.back()));
   }
   if (!need_labels) return data;
   const auto& outputs = model.outputs();

@@ -159,28 +159,37 @@ Status Compile(LoadedJob& job, const keras_file::ModelFile& file) {
   return OkStatus();
 }
 
-// Null when no weight below `group` is constrained.
-const keras::Weight* FindConstrained(const keras::WeightGroup& group) {
+struct Constrained {
+  const keras::WeightGroup* owner = nullptr;
+  const keras::Weight* weight = nullptr;  // null when there is none
+};
+
+// The first weight below `group` that is constrained.
+Constrained FindConstrained(const keras::WeightGroup& group) {
   for (const keras::Weight* weight : group.weights) {
-    if (weight->trainable && weight->constraint) return weight;
+    if (weight->trainable && weight->constraint) return {&group, weight};
   }
   for (const auto& child : group.children) {
-    if (const keras::Weight* found = FindConstrained(*child)) return found;
+    const Constrained found = FindConstrained(*child);
+    if (found.weight != nullptr) return found;
   }
-  return nullptr;
+  return {};
 }
 
 // The step of synchronous batch is the server's, which knows vectors and no weights to project.
+// That workers project what they pull is not the same: the server would go on from what is not
+// projected.
 Status CheckConstraints(const JobSpec& spec, const keras::Model& model) {
   if (spec.task != TaskKind::kTrain || spec.mode != Mode::kSynchronous ||
       spec.frequency != Frequency::kBatch) {
     return OkStatus();
   }
-  const keras::Weight* weight = FindConstrained(model.weight_tree());
+  const auto [owner, weight] = FindConstrained(model.weight_tree());
   if (weight == nullptr) return OkStatus();
-  return Invalid("weight '" + weight->path +
+  return Invalid("layer '" + owner->name + "' (" + owner->class_name + "): weight '" +
+                 weight->path +
                  "' has a constraint, which mode synchronous does not apply with frequency batch; "
-                 "frequency epoch does");
+                 "set spec.frequency to epoch or fit, or remove the constraint");
 }
 
 Status LoadData(LoadedJob& job) {

@@ -50,6 +50,40 @@ def npz(folder, **changed):
     return job(folder)
 
 
+def tokens(folder, first, width=3, value=9, **fields):
+    """Tokens from 0 to 8 for a table of 9; row 7 holds `value`."""
+    x = with_value(np.full((20, width), 8, np.int32), (7, 1), value)
+    np.savez(folder / "data.npz", x=x, y=good_arrays()["y"])
+    model = sequential((width,), *first, {"class_name": "Flatten", "config": {"name": "flat"}},
+                       dense(2, "out", "softmax"))
+    return job(folder, model, **fields)
+
+
+def embedding(name="words"):
+    return {"class_name": "Embedding", "config": {"name": name, "input_dim": 9, "output_dim": 2}}
+
+
+def encoding():
+    return {"class_name": "CategoryEncoding", "config": {"name": "codes", "num_tokens": 9}}
+
+
+def doubled():
+    return {"class_name": "Rescaling", "config": {"name": "double", "scale": 2.0}}
+
+
+def embedded_csv(folder):
+    (folder / "data.csv").write_text("a,b,c,label\n1,2,3,0\n1,-4,3,1\n")
+    model = sequential((3,), embedding(), {"class_name": "Flatten", "config": {"name": "flat"}},
+                       dense(2, "out", "softmax"))
+    return job(folder, model, data={"uri": "data.csv", "labels": ["label"]})
+
+
+def constrained():
+    layer = dense(2, "out", "softmax")
+    layer["config"]["kernel_constraint"] = {"class_name": "NonNeg", "config": {}}
+    return sequential((3,), layer)
+
+
 def unknown_layer():
     return sequential((3,), {"class_name": "MyLayer", "config": {"name": "special"}}, dense(2, "out", "softmax"))
 
@@ -75,6 +109,24 @@ CASES = {
     "a negative label": (lambda f: npz(f, y=with_value(good_arrays()["y"], 5, -1)), 1, ["data.npz, row 5: label -1"]),
     "a label outside the classes in a CSV": (
         lambda f: csv(f, "a,b,c,label", "1,2,3,0", "", "1,2,3,7"), 1, ["data.csv:4: label 7"]),
+    "a token outside the table": (
+        lambda f: tokens(f, [embedding()]), 1,
+        ["data.npz, row 7: value 9 of the model's input 'input' is outside 0 to 8, the indexes of layer 'words' "
+         "(Embedding)"]),
+    "a negative token": (lambda f: tokens(f, [embedding()], value=-1), 1, ["data.npz, row 7: value -1 of", "'words'"]),
+    "a token outside the table in a CSV": (embedded_csv, 1, ["data.csv:3: value -4 of", "'words' (Embedding)"]),
+    "a token outside the table to predict": (
+        lambda f: tokens(f, [embedding()], task="predict"), 1, ["data.npz, row 7: value 9 of"]),
+    "a token outside the table of a model inside": (
+        lambda f: tokens(f, [sequential((3,), embedding())]), 1, ["data.npz, row 7: value 9 of", "'words'"]),
+    "a category outside the encoding": (
+        lambda f: tokens(f, [encoding()]), 1, ["data.npz, row 7: value 9 of", "'codes' (CategoryEncoding)"]),
+    "an index that arises inside the model": (
+        lambda f: tokens(f, [doubled(), embedding()]), 1,
+        ["layer 'words' (Embedding) got the index", "it takes 0 to 8"]),
+    "a constraint where the server makes the step": (
+        lambda f: job(f, constrained(), mode="synchronous", frequency="batch"), 1,
+        ["layer 'out' (Dense): weight 'out/kernel' has a constraint", "set spec.frequency to epoch or fit"]),
     "labels of another shape": (
         lambda f: npz(f, y=np.zeros((20, 3), np.int64)), 1, ["data.npz", "a row of labels has shape (3,)"]),
     "rows of another width": (

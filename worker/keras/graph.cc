@@ -257,6 +257,18 @@ void Graph::NumberValues(const ShapeTable& table) {
   }
 }
 
+std::vector<IndexLimit> Graph::IndexLimits(std::size_t input) const {
+  std::vector<IndexLimit> limits;
+  for (const Node& node : nodes_) {
+    for (std::size_t i = 0; i < node.refs.size(); ++i) {
+      if (node.refs[i].layer != input_layers_.at(input)) continue;
+      const std::vector<IndexLimit> inner = entries_[node.layer].layer->IndexLimits(i);
+      limits.insert(limits.end(), inner.begin(), inner.end());
+    }
+  }
+  return limits;
+}
+
 Values Graph::Run(const Call&, std::span<const Value> inputs, Step& step) {
   Values values(value_count_);
   std::copy(inputs.begin(), inputs.end(), values.begin());

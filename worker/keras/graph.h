@@ -37,6 +37,7 @@ class Graph final : public Layer {
                                                const ShapeList& inputs) const override;
   Values Run(const Call& call, std::span<const Value> inputs, Step& step) override;
   [[nodiscard]] bool TakesIntegers() const override { return true; }
+  [[nodiscard]] std::vector<IndexLimit> IndexLimits(std::size_t input) const override;
   [[nodiscard]] bool MixesRows() const override { return true; }  // some layer of it may
 
  private:

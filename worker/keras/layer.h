@@ -16,6 +16,7 @@
 
 #include "common/result.h"
 #include "worker/keras/config_reader.h"
+#include "worker/keras/index_limit.h"
 #include "worker/keras/regularizer.h"
 #include "worker/keras/shape.h"
 #include "worker/keras/weight.h"
@@ -77,6 +78,8 @@ class Layer {
   virtual Values Run(const Call& call, std::span<const Value> inputs, Step& step) = 0;
   // False: integer inputs become float32 before Run.
   [[nodiscard]] virtual bool TakesIntegers() const { return false; }
+  // Who looks up the values of the input of this number as they come in.
+  [[nodiscard]] virtual std::vector<IndexLimit> IndexLimits(std::size_t) const { return {}; }
   // While training, a row's output depends on the other rows of the batch (batch normalization).
   [[nodiscard]] virtual bool MixesRows() const { return false; }
 };

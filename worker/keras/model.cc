@@ -57,7 +57,10 @@ class ModelImpl final : public Model {
     ELEPHAS_RETURN_IF_ERROR(graph.Build({}, inputs, maker));
     ELEPHAS_ASSIGN_OR_RETURN(const ShapeList outputs, graph.OutputShapes({}, inputs));
     for (const Graph::Port& port : graph.inputs()) {
-      model->inputs_.push_back({port.name, {port.shape.begin() + 1, port.shape.end()}, port.dtype});
+      model->inputs_.push_back({port.name,
+                                {port.shape.begin() + 1, port.shape.end()},
+                                port.dtype,
+                                graph.IndexLimits(model->inputs_.size())});
     }
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (outputs[i].empty())

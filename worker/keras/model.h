@@ -15,15 +15,17 @@
 #include "common/model_layout.h"
 #include "common/protocol.h"
 #include "common/result.h"
+#include "worker/keras/index_limit.h"
 
 namespace elephas::keras {
 
 struct WeightGroup;  // worker/keras/weight.h
 
 struct InputSpec {
-  std::string name;                 // the Keras input layer's (or input's) name
-  std::vector<std::int64_t> shape;  // without the batch axis; -1: unknown
-  std::string dtype;                // "float32", "int64", …
+  std::string name;                      // the Keras input layer's (or input's) name
+  std::vector<std::int64_t> shape;       // without the batch axis; -1: unknown
+  std::string dtype;                     // "float32", "int64", …
+  std::vector<IndexLimit> index_limits;  // of the layers that look up its values
 };
 struct OutputSpec {
   std::string name;                 // the output layer's name

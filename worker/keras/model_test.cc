@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -125,6 +126,17 @@ TEST(ModelTest, RandomLayersKeepTheMomentsThatTheyPromise) {
   const at::Tensor spatial = run("SpatialDropout1D", {{"rate", 0.4}});
   EXPECT_TRUE(at::equal(spatial, spatial.narrow(1, 0, 1).expand_as(spatial)));
   EXPECT_NEAR(spatial.mean().item<float>(), 1.0, 0.06);
+  // Whole channels go, each row's its own.
+  const auto channels = [](const char* class_name, const json& shape, at::IntArrayRef sizes) {
+    const auto model = Make(Sequential({Input(shape), Layer(class_name, {{"rate", 0.4}})}));
+    at::manual_seed(1);
+    const at::Tensor whole = model->Forward({at::ones(sizes)}, true)[0].flatten(1, -2);
+    EXPECT_TRUE(at::equal(whole, whole.narrow(1, 0, 1).expand_as(whole))) << class_name;
+    EXPECT_NEAR(whole.mean().item<float>(), 1.0, 0.06) << class_name;
+    EXPECT_NEAR((whole == 0).to(at::kFloat).mean().item<float>(), 0.4, 0.04) << class_name;
+  };
+  channels("SpatialDropout2D", {nullptr, 5, 4, 30}, {50, 5, 4, 30});
+  channels("SpatialDropout3D", {nullptr, 3, 2, 2, 30}, {50, 3, 2, 2, 30});
   // Of a standard normal input, AlphaDropout keeps mean and variance.
   at::manual_seed(2);
   const auto alpha =
@@ -132,6 +144,45 @@ TEST(ModelTest, RandomLayersKeepTheMomentsThatTheyPromise) {
   const at::Tensor kept = alpha->Forward({at::randn({100, 1000})}, true)[0];
   EXPECT_NEAR(kept.mean().item<float>(), 0.0, 0.02);
   EXPECT_NEAR(kept.std().item<float>(), 1.0, 0.02);
+}
+
+TEST(ModelTest, AttentionDropsWeightsInTrainingAlone) {
+  const auto tensor = [](const char* layer) {
+    return json{{"class_name", "__keras_tensor__"},
+                {"config", {{"shape", json::array()}, {"keras_history", {layer, 0, 0}}}}};
+  };
+  // 50 keys alike share a query's attention evenly, so its output counts the weights that stay.
+  const auto attend = [&](const std::string& class_name, const json& options, const json& node) {
+    json input = Input({nullptr, 50, 1});
+    input["name"] = input["config"]["name"] = "x";
+    input["inbound_nodes"] = json::array();
+    json attention = Layer(class_name.c_str(), options);
+    attention["name"] = attention["config"]["name"] = "attention";
+    attention["inbound_nodes"] = json::array({node});
+    const auto model =
+        Make(Layer("Functional", {{"name", "m"},
+                                  {"layers", {input, attention}},
+                                  {"input_layers", json::array({json{"x", 0, 0}})},
+                                  {"output_layers", json::array({json{"attention", 0, 0}})}}));
+    model->parameters().fill_(1.0);  // with one feature: everything passes as it is
+    const at::Tensor ones = at::ones({200, 50, 1});
+    EXPECT_NEAR(model->Forward({ones}, false)[0].std().item<float>(), 0.0, 1e-5) << class_name;
+    at::manual_seed(5);
+    const at::Tensor dropped = model->Forward({ones}, true)[0].detach();
+    const at::Tensor kept = model->Forward({ones}, false)[0].detach();
+    EXPECT_NEAR((dropped.mean() / kept.mean()).item<float>(), 1.0, 0.01) << class_name;
+    // The mean of 50 draws that are 0, or 1 / 0.6 with probability 0.6.
+    const double spread = std::sqrt(0.4 / 0.6 / 50);
+    EXPECT_NEAR((dropped / kept).std().item<float>(), spread, 0.1 * spread) << class_name;
+  };
+  const json x = tensor("x");
+  attend("Attention", {{"dropout", 0.4}},
+         {{"args", {json::array({x, x})}}, {"kwargs", json::object()}});
+  attend("AdditiveAttention", {{"dropout", 0.4}},
+         {{"args", {json::array({x, x})}}, {"kwargs", json::object()}});
+  attend("MultiHeadAttention",
+         {{"num_heads", 1}, {"key_dim", 1}, {"dropout", 0.4}, {"use_bias", false}},
+         {{"args", json::array({x, x})}, {"kwargs", json::object()}});
 }
 
 TEST(ModelTest, RecurrentDropoutDrawsOneMaskForAllStepsOfARow) {

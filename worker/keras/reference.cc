@@ -108,6 +108,13 @@ std::string SupportedMarkdown() {
   text += "| regularizer | " + List(Sorted(RegularizerNames())) + " |\n";
   text += "| constraint | " + List(Sorted(ConstraintNames())) + " |\n";
 
+  text +=
+      "\nConstraints are applied after every step where a worker makes it: in all modes but "
+      "`synchronous` with\n"
+      "`frequency: batch`, whose steps are the server's. There a model with a constrained weight "
+      "is refused, with\n"
+      "its layer and the weight; `frequency: epoch` or `fit` trains it.\n";
+
   text += "\n## Optimizers\n\n" + List(OptimizerNames()) +
           ";\nwith `weight_decay`, `clipnorm`, `clipvalue`, `global_clipnorm`, `use_ema` and\n"
           "`gradient_accumulation_steps`.\n\nLearning rate schedules: " +
@@ -121,7 +128,11 @@ std::string SupportedMarkdown() {
       "\n`accuracy` and `acc` choose the accuracy, `crossentropy` and `ce` the loss, by the shapes "
       "of labels and\n"
       "output, as Keras does. A metric has one value: lists of thresholds and `average=None` are "
-      "refused.\n";
+      "refused, so\n"
+      "`F1Score` and `FBetaScore` need an `average` and cannot be given by a bare name. "
+      "`fbeta_score` "
+      "and `logcosh`,\n"
+      "which Keras uses to name results alone, are taken as the names of their classes.\n";
   return text;
 }
 

@@ -307,6 +307,9 @@ class TimeDistributed final : public Layer {
     return {{y.unflatten(0, {x.size(0), x.size(1)}), inputs[0].mask}};
   }
   bool TakesIntegers() const override { return inner_->TakesIntegers(); }
+  std::vector<IndexLimit> IndexLimits(std::size_t input) const override {
+    return inner_->IndexLimits(input);
+  }
   bool MixesRows() const override { return inner_->MixesRows(); }
 
  private:

@@ -11,6 +11,19 @@ using at::Tensor;
 
 constexpr std::int64_t kMaxTokens = std::int64_t{1} << 31;
 
+// LibTorch checks that every index lies inside the table, but says neither where nor which.
+template <typename Lookup>
+Tensor LookUp(const Layer& layer, const Tensor& index, std::int64_t count, Lookup lookup) {
+  try {
+    return lookup(index);
+  } catch (const c10::Error&) {
+    const Tensor outside = index.masked_select((index < 0).logical_or(index >= count));
+    if (outside.numel() == 0) throw;
+    TORCH_CHECK(false, "layer '", layer.identity.name, "' (", layer.identity.class_name,
+                ") got the index ", outside[0].item<std::int64_t>(), "; it takes 0 to ", count - 1);
+  }
+}
+
 class Embedding final : public UnaryLayer {
  public:
   explicit Embedding(ConfigReader& c)
@@ -34,8 +47,11 @@ class Embedding final : public UnaryLayer {
     return output;
   }
   Tensor Compute(const Tensor& x, Step&) override {
-    // LibTorch checks that every index lies inside the table.
-    return at::embedding(table_->tensor, x.to(at::kLong));
+    return LookUp(*this, x.to(at::kLong), tokens_,
+                  [this](const Tensor& index) { return at::embedding(table_->tensor, index); });
+  }
+  std::vector<IndexLimit> IndexLimits(std::size_t) const override {
+    return {{identity.name, identity.class_name, tokens_}};
   }
   Values Run(const Call&, std::span<const Value> inputs, Step& step) override {
     Value out{Compute(inputs[0].tensor, step), {}};
@@ -83,12 +99,15 @@ class CategoryEncoding final : public UnaryLayer {
   }
   Tensor Compute(const Tensor& x, Step&) override {
     const Tensor index = x.to(at::kLong);
-    if (mode_ == "one_hot") {
-      const bool squeeze = index.dim() > 1 && index.size(-1) == 1;
-      return at::one_hot(squeeze ? index.squeeze(-1) : index, tokens_).to(at::kFloat);
-    }
-    const Tensor hot = at::one_hot(index, tokens_);
+    const bool squeeze = mode_ == "one_hot" && index.dim() > 1 && index.size(-1) == 1;
+    const Tensor hot =
+        LookUp(*this, squeeze ? index.squeeze(-1) : index, tokens_,
+               [this](const Tensor& values) { return at::one_hot(values, tokens_); });
+    if (mode_ == "one_hot") return hot.to(at::kFloat);
     return (mode_ == "count" ? hot.sum(-2) : std::get<0>(hot.max(-2))).to(at::kFloat);
+  }
+  std::vector<IndexLimit> IndexLimits(std::size_t) const override {
+    return {{identity.name, identity.class_name, tokens_}};
   }
   bool TakesIntegers() const override { return true; }
 
