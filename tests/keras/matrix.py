@@ -1,4 +1,5 @@
-"""What the test matrices over layers share: rows of (name, input shapes, how the layer is called).
+"""What the test matrices over layers share: rows of (name, input shapes, how the layer is called),
+and perhaps a tolerance.
 
 A shape comes without the batch axis. A string instead of a shape makes integer tokens of that length
 ("tokens 7"), whose last one is 0. Numbers pass a Dense layer first, so that gradients flow through the layer in
@@ -13,9 +14,6 @@ from keras import layers as L
 
 ROWS = 12
 TOKENS = 9
-
-# Long chains of recurrent steps lose more digits.
-DEEP_RECURRENT = 1e-4
 
 
 class Raw(tuple):
@@ -35,7 +33,7 @@ def masked(layer, mask_zero=True):
     return lambda inputs: layer()(L.Embedding(TOKENS, 4, mask_zero=mask_zero)(inputs[0]))
 
 
-def make_case(name, shapes, call, tolerance):
+def make_case(name, shapes, call, tolerance=1e-5):
     random = np.random.default_rng(sum(map(ord, name)))
     inputs, data = [], []
     for shape in shapes:
@@ -73,12 +71,12 @@ def make_case(name, shapes, call, tolerance):
     )
 
 
-def judge_rows(request, table, tolerance=1e-5):
+def judge_rows(request, table):
     """The answers of the rows that this run of pytest wants."""
     items = [item for item in request.session.items if item.module is request.module]
     wanted = {item.callspec.params["name"] for item in items if hasattr(item, "callspec")}
     whole = any(not hasattr(item, "callspec") for item in items)
-    return judge([make_case(*row, tolerance) for row in table if whole or row[0] in wanted])
+    return judge([make_case(*row) for row in table if whole or row[0] in wanted])
 
 
 def classes_in(config):

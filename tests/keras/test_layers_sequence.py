@@ -3,7 +3,7 @@
 import pytest
 from judge import assert_agrees
 from keras import constraints, layers as L
-from matrix import DEEP_RECURRENT, TOKENS, Raw, classes_without_a_row, judge_rows, masked, several, single
+from matrix import TOKENS, Raw, classes_without_a_row, judge_rows, masked, several, single
 
 FAMILIES = ["Recurrent", "Attention"]
 
@@ -155,7 +155,7 @@ TABLE = [
 
 @pytest.fixture(scope="module")
 def answers(request):
-    return judge_rows(request, TABLE, DEEP_RECURRENT)
+    return judge_rows(request, TABLE)
 
 
 @pytest.mark.parametrize("name", [row[0] for row in TABLE])
