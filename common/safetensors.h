@@ -3,9 +3,9 @@
 //
 //   file   := length header data
 //   length := u64 little endian, bytes in header
-//   header := JSON object { "__metadata__"?: {string: string}, name:
-//   {"dtype","shape","data_offsets"} }
-//             padded with spaces to a multiple of 8 bytes
+//   header := JSON object with "__metadata__" ({string: string}, optional) and, by name, each
+//             tensor's {"dtype", "shape", "data_offsets"}; padded with spaces to a multiple of 8
+//             bytes
 //   data   := the tensors' bytes, row-major, little endian, without gaps
 #pragma once
 

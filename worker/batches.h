@@ -38,6 +38,30 @@ struct Batch {
   std::int64_t examples = 0;
 };
 
+// Calls function(array) for each array of a Batch or of ModelData that is there.
+template <typename Arrays, typename Function>
+void ForEachArray(const Arrays& arrays, Function&& function) {
+  for (const auto* group : {&arrays.features, &arrays.labels, &arrays.sample_weights}) {
+    for (const at::Tensor& array : *group) {
+      if (array.defined()) function(array);
+    }
+  }
+}
+// Calls function(array, counterpart) for the same and what stands in its place in `to`, which gets
+// as many places; those of arrays that are not there stay as they are.
+template <typename From, typename To, typename Function>
+void MapArrays(const From& from, To& to, Function&& function) {
+  const auto group = [&](const std::vector<at::Tensor>& source, std::vector<at::Tensor>& target) {
+    target.resize(source.size());
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      if (source[i].defined()) function(source[i], target[i]);
+    }
+  };
+  group(from.features, to.features);
+  group(from.labels, to.labels);
+  group(from.sample_weights, to.sample_weights);
+}
+
 // Not thread-safe; may be made on one thread and used on another.
 class Batches {
  public:
@@ -46,7 +70,6 @@ class Batches {
           std::int64_t batch_size);
 
   [[nodiscard]] const Range& rows() const { return rows_; }
-  [[nodiscard]] const ModelData& data() const { return *data_; }
   // Offsets from rows().first; empty: the rows as they stand.
   [[nodiscard]] const std::vector<std::int64_t>& order() const { return order_; }
   [[nodiscard]] std::int64_t batch_size() const { return batch_size_; }

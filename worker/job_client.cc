@@ -1,9 +1,9 @@
 #include "worker/job_client.h"
 
-#include <span>
 #include <utility>
 
 #include "common/json_reader.h"
+#include "worker/rest_call.h"
 
 namespace elephas {
 
@@ -15,59 +15,14 @@ using std::chrono::milliseconds;
 // Far longer than any call takes that is not waiting on purpose.
 constexpr milliseconds kPatience{30000};
 
-Code CodeFromHttp(int status) {
-  switch (status) {
-    case 401:
-      return Code::kUnauthorized;
-    case 404:
-      return Code::kNotFound;
-    case 408:
-    case 504:
-      return Code::kTimeout;
-    case 409:
-      return Code::kConflict;
-    case 503:
-      return Code::kUnavailable;
-    default:
-      return status >= 500 ? Code::kInternal : Code::kInvalid;
-  }
-}
-
 }  // namespace
-
-Status StatusFromReply(const HttpResponse& response) {
-  const json body = json::parse(response.body, nullptr, false);
-  std::string message = "HTTP " + std::to_string(response.status);
-  if (body.is_object() && body.contains("message") && body["message"].is_string()) {
-    message = body["message"].get<std::string>();
-  }
-  return {CodeFromHttp(response.status), std::move(message)};
-}
 
 JobClient::JobClient(std::string base_url, std::string token)
     : http_({.base_url = std::move(base_url), .token = std::move(token)}) {}
 
 Result<json> JobClient::Call(std::string_view method, std::string_view target,
                              Incarnation incarnation, const json* body, milliseconds extra_wait) {
-  std::vector<std::pair<std::string, std::string>> headers;
-  if (incarnation != Incarnation(0)) {
-    headers.emplace_back("Elephas-Incarnation", std::to_string(incarnation.value()));
-  }
-  std::string text;
-  std::vector<std::span<const std::byte>> pieces;
-  if (body != nullptr) {
-    // A message may quote bytes of a user's file that are no UTF-8.
-    text = body->dump(-1, ' ', false, json::error_handler_t::replace);
-    headers.emplace_back("Content-Type", "application/json");
-    pieces.push_back(std::as_bytes(std::span(text)));
-  }
-  ELEPHAS_ASSIGN_OR_RETURN(const HttpResponse response,
-                           http_.Send(method, target, headers, pieces, kPatience + extra_wait));
-  if (response.status < 200 || response.status > 299) return StatusFromReply(response);
-  if (response.body.empty()) return json();
-  json reply = json::parse(response.body, nullptr, false);
-  if (reply.is_discarded()) return Invalid(std::string(target) + ": the reply is not JSON");
-  return reply;
+  return CallRest(http_, method, target, incarnation, body, kPatience + extra_wait);
 }
 
 Result<json> JobClient::Job() { return Call("GET", "/v1/job", Incarnation(0), nullptr); }

@@ -14,9 +14,6 @@
 
 namespace elephas {
 
-// Turns a reply that is not 2xx into the Status that the server meant.
-Status StatusFromReply(const HttpResponse& response);
-
 // Speaks to one server (server 0, but for SetLayout). Blocking; not thread-safe: one per thread.
 class JobClient {
  public:

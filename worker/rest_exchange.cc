@@ -12,7 +12,7 @@
 #include "common/http_client.h"
 #include "common/partitioning.h"
 #include "common/safetensors.h"
-#include "worker/job_client.h"
+#include "worker/rest_call.h"
 
 namespace elephas {
 

@@ -10,25 +10,6 @@
 
 namespace elephas {
 
-namespace {
-
-// Calls function(from, to) for all arrays of a batch or of data that are there; both have the same
-// three groups of them.
-template <typename From, typename To, typename Function>
-void ForEach(const From& from, To& to, Function&& function) {
-  const auto group = [&](const std::vector<at::Tensor>& source, std::vector<at::Tensor>& target) {
-    target.resize(source.size());
-    for (std::size_t i = 0; i < source.size(); ++i) {
-      if (source[i].defined()) function(source[i], target[i]);
-    }
-  };
-  group(from.features, to.features);
-  group(from.labels, to.labels);
-  group(from.sample_weights, to.sample_weights);
-}
-
-}  // namespace
-
 Staging::Staging(c10::Device device, const ModelData& data) : device_(device), data_(data) {
   if (device_.is_cpu()) return;
   const c10::impl::VirtualGuardImpl guard(device_.type());
@@ -55,7 +36,7 @@ Batch Staging::Gather(const Batches& batches, std::int64_t index) {
   const Range range = BatchRows(batches.rows().size(), batches.batch_size(), index);
   Batch batch;
   batch.examples = range.size();
-  ForEach(*resident_, batch, [&](const at::Tensor& all, at::Tensor& rows) {
+  MapArrays(*resident_, batch, [&](const at::Tensor& all, at::Tensor& rows) {
     rows = order_.defined() ? all.index_select(0, order_.narrow(0, range.first, range.size()))
                             : all.narrow(0, batches.rows().first + range.first, range.size());
   });
@@ -68,10 +49,10 @@ Staging::Ahead Staging::Send(const Batches& batches, std::int64_t index) {
   sent.index = index;
   const Batch gathered = batches.At(index);
   sent.pinned.examples = sent.batch.examples = gathered.examples;
-  ForEach(gathered, sent.pinned,
-          [](const at::Tensor& from, at::Tensor& to) { to = from.contiguous().pin_memory(); });
+  MapArrays(gathered, sent.pinned,
+            [](const at::Tensor& from, at::Tensor& to) { to = from.contiguous().pin_memory(); });
   const c10::StreamGuard guard(*stream_);
-  ForEach(sent.pinned, sent.batch, [&](const at::Tensor& from, at::Tensor& to) {
+  MapArrays(sent.pinned, sent.batch, [&](const at::Tensor& from, at::Tensor& to) {
     to = from.to(device_, from.scalar_type(), /*non_blocking=*/true);
   });
   sent.copied.emplace(device_.type());
@@ -83,13 +64,14 @@ Batch Staging::At(const Batches& batches, std::int64_t index, std::int64_t next)
   if (!stream_) return batches.At(index);
   if (!std::exchange(tried_, true)) {
     std::int64_t bytes = 0;
-    ModelData resident;
-    ForEach(data_, resident, [&](const at::Tensor& from, at::Tensor&) {
-      bytes += static_cast<std::int64_t>(from.nbytes());
+    ForEachArray(data_, [&](const at::Tensor& array) {
+      bytes += static_cast<std::int64_t>(array.nbytes());
     });
     if (bytes <= MostResidentBytes()) {
-      ForEach(data_, resident,
-              [&](const at::Tensor& from, at::Tensor& to) { to = from.contiguous().to(device_); });
+      ModelData resident;
+      MapArrays(data_, resident, [&](const at::Tensor& from, at::Tensor& to) {
+        to = from.contiguous().to(device_);
+      });
       resident_ = std::move(resident);
     }
   }
@@ -100,8 +82,7 @@ Batch Staging::At(const Batches& batches, std::int64_t index, std::int64_t next)
   const c10::Stream compute = guard.getStream(device_);
   now.copied->block(compute);
   // The allocator must not give the memory away while the compute stream may still read it.
-  ForEach(now.batch, now.batch,
-          [&](const at::Tensor& tensor, at::Tensor&) { tensor.record_stream(compute); });
+  ForEachArray(now.batch, [&](const at::Tensor& tensor) { tensor.record_stream(compute); });
   Batch batch = now.batch;
   current_ = std::move(now);
   ahead_.reset();

@@ -2,31 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include "common/partitioning.h"
+#include "worker/retrying.h"
 
 namespace elephas {
 
 namespace {
 
 using std::chrono::milliseconds;
-
-// A push or pull that found no server is tried again for this long; then the worker joins anew.
-constexpr int kAttempts = 6;
-constexpr milliseconds kFirstPause{20};
-
-template <typename Function>
-auto Retrying(Function&& call) {
-  auto pause = kFirstPause;
-  for (int attempt = 1;; ++attempt) {
-    auto result = call();
-    if (result.ok() || !result.status().retryable() || attempt == kAttempts) return result;
-    std::this_thread::sleep_for(pause);
-    pause *= 2;
-  }
-}
 
 void Subtract(std::span<const float> a, std::span<const float> b, std::span<float> out) {
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = a[i] - b[i];

@@ -10,42 +10,19 @@
 
 #include "common/log.h"
 #include "common/random.h"
+#include "worker/flat_span.h"
 
 namespace elephas {
 
 namespace {
 
-std::span<float> FlatSpan(const at::Tensor& tensor) {
-  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
-}
-
 // As many batches of one shape run before a step is recorded: libraries choose their kernels then.
 constexpr int kBatchesBefore = 3;
 
-std::vector<at::Tensor> Arrays(const Batch& batch) {
-  std::vector<at::Tensor> all;
-  for (const auto* group : {&batch.features, &batch.labels, &batch.sample_weights}) {
-    for (const at::Tensor& array : *group) {
-      if (array.defined()) all.push_back(array);
-    }
-  }
-  return all;
-}
-
 std::vector<std::vector<std::int64_t>> Shapes(const Batch& batch) {
   std::vector<std::vector<std::int64_t>> shapes;
-  for (const at::Tensor& array : Arrays(batch)) shapes.push_back(array.sizes().vec());
+  ForEachArray(batch, [&](const at::Tensor& array) { shapes.push_back(array.sizes().vec()); });
   return shapes;
-}
-
-Batch Clone(const Batch& batch) {
-  Batch clone = batch;
-  for (auto* group : {&clone.features, &clone.labels, &clone.sample_weights}) {
-    for (at::Tensor& array : *group) {
-      if (array.defined()) array = array.clone();
-    }
-  }
-  return clone;
 }
 
 }  // namespace
@@ -219,9 +196,9 @@ bool Trainer::Replay(const Batch& rows, const std::function<void()>& seed, const
       return false;
     }
   }
-  const std::vector<at::Tensor> from = Arrays(rows);
-  const std::vector<at::Tensor> to = Arrays(recorded_.inputs);
-  for (std::size_t i = 0; i < from.size(); ++i) to[i].copy_(from[i], /*non_blocking=*/true);
+  MapArrays(rows, recorded_.inputs, [](const at::Tensor& from, const at::Tensor& to) {
+    to.copy_(from, /*non_blocking=*/true);
+  });
   if (recorded_.owner != &sums) {
     if (recorded_.owner != nullptr) loss_->Move(recorded_sums_, *recorded_.owner);
     recorded_.owner = &sums;
@@ -233,7 +210,8 @@ bool Trainer::Replay(const Batch& rows, const std::function<void()>& seed, const
 
 // Leaves everything but recorded_ and the gradients as it was.
 bool Trainer::Record(const Batch& rows) {
-  recorded_.inputs = Clone(rows);
+  MapArrays(rows, recorded_.inputs,
+            [](const at::Tensor& from, at::Tensor& to) { to = from.clone(); });
   const std::int64_t trainable = model_.layout().trainable_elements;
   const at::Tensor statistics =
       model_.parameters().narrow(0, trainable, model_.parameters().numel() - trainable);

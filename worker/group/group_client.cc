@@ -6,7 +6,7 @@
 
 #include "common/json_reader.h"
 #include "common/safetensors.h"
-#include "worker/job_client.h"
+#include "worker/rest_call.h"
 
 namespace elephas {
 
@@ -33,22 +33,7 @@ GroupClient::GroupClient(std::string base_url, std::string token, std::string wo
 
 Result<json> GroupClient::Call(std::string_view method, const std::string& target, const json* body,
                                milliseconds extra_wait) {
-  std::vector<std::pair<std::string, std::string>> headers{
-      {"Elephas-Incarnation", std::to_string(incarnation_.value())}};
-  std::string text;
-  std::vector<std::span<const std::byte>> pieces;
-  if (body != nullptr) {
-    text = body->dump(-1, ' ', false, json::error_handler_t::replace);
-    headers.emplace_back("Content-Type", "application/json");
-    pieces.push_back(std::as_bytes(std::span(text)));
-  }
-  ELEPHAS_ASSIGN_OR_RETURN(const HttpResponse response,
-                           http_.Send(method, target, headers, pieces, kPatience + extra_wait));
-  if (response.status < 200 || response.status > 299) return StatusFromReply(response);
-  if (response.body.empty()) return json();
-  json reply = json::parse(response.body, nullptr, false);
-  if (reply.is_discarded()) return Invalid(target + ": the reply is not JSON");
-  return reply;
+  return CallRest(http_, method, target, incarnation_, body, kPatience + extra_wait);
 }
 
 Result<GroupPlace> GroupClient::Enter(Generation holds, Version version, milliseconds wait) {

@@ -3,12 +3,9 @@
 #include <span>
 
 #include "common/weighted_sum.h"
+#include "worker/flat_span.h"
 
 namespace elephas {
-
-std::span<float> FlatSpan(const at::Tensor& tensor) {
-  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
-}
 
 GroupSum::GroupSum(Collective& collective, bool ordered, std::int64_t rank, std::int64_t world,
                    at::Device device, std::int64_t elements)

@@ -51,7 +51,4 @@ class GroupSum {
   std::size_t used_ = 0;     // of parts_; the others' memory is kept for later rounds
 };
 
-// A flat float32 tensor as the span that collectives take: host or device memory.
-std::span<float> FlatSpan(const at::Tensor& tensor);
-
 }  // namespace elephas

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <thread>
 #include <utility>
 
 #include "common/log.h"
 #include "common/partitioning.h"
+#include "worker/retrying.h"
 
 namespace elephas {
 
@@ -20,8 +20,6 @@ constexpr milliseconds kConnectTimeout{60000};
 // by the server, this is for what nobody notices.
 constexpr milliseconds kOperationTimeout{300000};
 constexpr char kTimeoutVariable[] = "ELEPHAS_COLLECTIVE_TIMEOUT_SECONDS";
-constexpr int kAttempts = 6;
-constexpr milliseconds kFirstPause{20};
 
 milliseconds OperationTimeout() {
   const char* text = std::getenv(kTimeoutVariable);
@@ -33,17 +31,6 @@ milliseconds OperationTimeout() {
     return kOperationTimeout;
   }
   return milliseconds(static_cast<std::int64_t>(seconds * 1000));
-}
-
-template <typename Function>
-auto Retrying(Function&& call) {
-  auto pause = kFirstPause;
-  for (int attempt = 1;; ++attempt) {
-    auto result = call();
-    if (result.ok() || !result.status().retryable() || attempt == kAttempts) return result;
-    std::this_thread::sleep_for(pause);
-    pause *= 2;
-  }
 }
 
 std::vector<Range> AllPartitionRows(const JobSpec& spec, const ModelLayout& layout) {
@@ -410,18 +397,15 @@ Status GroupTrainer::PushModel(const GroupCommitHeader& header) {
   outgoing_slots_ = state_.slots;
   push_ = std::async(std::launch::async, [this, header, iterations = state_.iterations] {
     const auto timer = trainer_.meter().Time(Activity::kOverlapped);
-    auto pause = kFirstPause;
-    for (int attempt = 1;; ++attempt) {
-      Status pushed = push_client_.StageModel(header, layout_, iterations, outgoing_parameters_,
-                                              outgoing_slots_);
-      if (pushed.ok()) {
-        trainer_.meter().CountExchanged(
-            0, (outgoing_parameters_.size() + outgoing_slots_.size()) * sizeof(float));
-      }
-      if (pushed.ok() || !pushed.retryable() || attempt == kAttempts) return pushed;
-      std::this_thread::sleep_for(pause);
-      pause *= 2;
+    Status pushed = Retrying([&] {
+      return push_client_.StageModel(header, layout_, iterations, outgoing_parameters_,
+                                     outgoing_slots_);
+    });
+    if (pushed.ok()) {
+      trainer_.meter().CountExchanged(
+          0, (outgoing_parameters_.size() + outgoing_slots_.size()) * sizeof(float));
     }
+    return pushed;
   });
   return OkStatus();
 }
