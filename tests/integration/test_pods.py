@@ -43,8 +43,7 @@ def pods(tmp_path, bin_dir, processes):
 def test_server_ends_with_the_job_and_leaves_its_numbers(tmp_path, pods):
     start, last_words = pods
     server, start_worker, _ = start(counting_job(tmp_path, 8, fit_epochs=2))
-    workers = [start_worker(f"worker-{i}") for i in range(2)]
-    assert [each.wait() for each in workers] == [0, 0]
+    assert start_worker("worker-0").wait() == 0
     assert server.wait() == 0
     said = last_words()
     assert said["state"] == "Succeeded"
@@ -53,6 +52,22 @@ def test_server_ends_with_the_job_and_leaves_its_numbers(tmp_path, pods):
     assert said["metrics"]["loss"] > 0
     assert any(each.endswith("model.safetensors") for each in said["outputs"])
     assert (counts(tmp_path) == 2).all()
+
+
+def test_server_stays_until_every_worker_that_came_knows(tmp_path, pods):
+    start, _ = pods
+    server, start_worker, status = start(
+        counting_job(tmp_path, 64, fit={"epochs": 200, "batchSize": 1}, data_partitions=4))
+    first = start_worker("worker-0")
+    wait_until(lambda: any(each["lease"] for each in status()["workers"]), 60, "worker-0 to hold a lease")
+    # A worker that comes after the end finds no server, so the job stands still until the second one is known.
+    first.signal(signal.SIGSTOP)
+    second = start_worker("worker-1")
+    wait_until(lambda: len(status()["workers"]) == 2, 60, "worker-1 to come")
+    first.signal(signal.SIGCONT)
+    assert [first.wait(120), second.wait(120)] == [0, 0]
+    assert server.wait() == 0
+    assert (counts(tmp_path) == 200).all()
 
 
 def test_server_of_a_failed_job_says_why(tmp_path, pods):
