@@ -38,8 +38,7 @@ cluster_packages=(
   containerd runc containernetworking-plugins nftables conntrack iproute2 util-linux openssl buildah debootstrap
 )
 tool_packages=(
-  "clang-$LLVM_VERSION" "clang-format-$LLVM_VERSION" "clang-tidy-$LLVM_VERSION"
-  "libclang-rt-$LLVM_VERSION-dev" shellcheck
+  "clang-$LLVM_VERSION" "clang-format-$LLVM_VERSION" "libclang-rt-$LLVM_VERSION-dev" shellcheck
 )
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -152,6 +151,7 @@ make_venv() {  # make_venv FOLDER PACKAGES PURPOSE
 }
 
 make_test_venv() { make_venv "$venv" "$PYTHON_PACKAGES" "the tests"; }
+make_tools_venv() { make_venv "$deps/tools-venv" "$TOOLS_PACKAGES" "make check"; }
 make_bench_venv() { make_venv "$deps/tensorflow-venv" "$TENSORFLOW_PACKAGES" "the benchmarks"; }
 
 pip_in() {
@@ -354,7 +354,7 @@ make_nccl() {
 
 main() {
   local wanted=("${packages[@]}")
-  local python=make_test_venv torch=make_libtorch nccl_parts=make_nccl bench=:
+  local python=make_test_venv torch=make_libtorch nccl_parts=make_nccl bench=: tools=:
   local cluster_programs=: prometheus_programs=:
   while (($#)); do
     case "$1" in
@@ -362,7 +362,10 @@ main() {
         bench=make_bench_venv
         wanted+=("${bench_packages[@]}")
         ;;
-      --tools) wanted+=("${tool_packages[@]}") ;;
+      --tools)
+        tools=make_tools_venv
+        wanted+=("${tool_packages[@]}")
+        ;;
       --cluster)
         # A cluster runs as root only, so nobody else needs anything for it.
         if ((EUID == 0)); then
@@ -393,6 +396,7 @@ main() {
   "$nccl_parts"
   "$cluster_programs"
   "$bench"
+  "$tools"
 }
 
 main "$@"

@@ -22,12 +22,8 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
-def versions():
-    text = (REPOSITORY / "deps/versions.env").read_text()
-    return dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
-
-
-CLANG_TIDY = f"clang-tidy-{versions()['LLVM_VERSION']}"
+DEPS = pathlib.Path(os.environ.get("ELEPHAS_DEPS_DIR") or pathlib.Path.home() / ".cache/elephas")
+CLANG_TIDY = DEPS / "tools-venv/bin/clang-tidy"  # by scripts/setup.sh --tools
 
 
 def git_lines(*arguments):

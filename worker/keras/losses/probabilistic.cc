@@ -3,6 +3,7 @@
 // nothing goes back to the logits behind a softmax.
 #include <array>
 
+#include "worker/keras/class_crossentropy.h"
 #include "worker/keras/loss.h"
 
 namespace elephas::keras {
@@ -12,6 +13,11 @@ namespace {
 using at::Tensor;
 
 Tensor ClipProbability(const Tensor& p) { return at::clamp(p, kEpsilon, 1.0 - kEpsilon); }
+
+// What class_crossentropy.h takes: all that a classifier of rows gives on a CPU.
+bool IsPlainTable(const Tensor& p, std::int64_t axis) {
+  return p.is_cpu() && p.scalar_type() == at::kFloat && p.dim() == 2 && (axis == -1 || axis == 1);
+}
 
 LossFunction SparseCategoricalCrossentropy(ConfigReader& c) {
   const bool from_logits = c.Bool("from_logits", false);
@@ -31,6 +37,8 @@ LossFunction SparseCategoricalCrossentropy(ConfigReader& c) {
     Tensor losses;
     if (from_logits) {
       losses = -at::log_softmax(p, axis).gather(axis, index).squeeze(axis);
+    } else if (IsPlainTable(p, axis)) {
+      losses = SparseCrossentropy(p, classes);
     } else {
       const Tensor chosen = p.gather(axis, index).squeeze(axis);
       losses = -at::log(ClipProbability(chosen / p.sum(axis)));
@@ -54,10 +62,15 @@ LossFunction CategoricalCrossentropy(ConfigReader& c) {
   const double smoothing = c.Number("label_smoothing", 0.0);
   const std::int64_t axis = c.Int("axis", -1, -16, 16);
   return [=](const Tensor& t, const Tensor& p, Tensor*) {
+    const Tensor targets = SmoothClasses(t, smoothing);
+    // With smoothing no target is 0, and LibTorch's logarithm of many numbers is the faster one.
+    if (!from_logits && smoothing == 0.0 && IsPlainTable(p, axis) && t.sizes() == p.sizes()) {
+      return DenseCrossentropy(p, targets);
+    }
     const Tensor log_probability =
         from_logits ? at::log_softmax(p, axis)
                     : at::log(ClipProbability(p / p.sum(axis, /*keepdim=*/true)));
-    return -(SmoothClasses(t, smoothing) * log_probability).sum(axis);
+    return -(targets * log_probability).sum(axis);
   };
 }
 
