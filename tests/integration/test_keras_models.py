@@ -34,7 +34,8 @@ def make_model(optimizer, normalized=True):
 def keras_job(folder, uri, **fields):
     path = manifest(folder, None, **fields)
     document = json.loads(path.read_text())
-    document["spec"]["model"] = {"uri": uri}
+    del document["spec"]["model"]["inline"]
+    document["spec"]["model"]["uri"] = uri
     path.write_text(json.dumps(document))
     return path
 
@@ -136,18 +137,16 @@ def test_predict_and_evaluate_take_the_files_that_keras_writes(tmp_path, run, da
         (tmp_path / "model.json").write_text(model.to_json())
         model.save_weights(tmp_path / "start.weights.h5")
         uri = "model.json"
-        more = {"compile": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}}
+        more = {
+            "model_weights": {"uri": "start.weights.h5"},
+            "compile": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
+        }
     else:
         uri = f"model.{form}"
         model.save(tmp_path / uri)
 
     def prepare(task):
-        path = keras_job(tmp_path, uri, task=task, data_partitions=3, workers_replicas=2, **more)
-        if form == "json and weights.h5":
-            document = json.loads(path.read_text())
-            document["spec"]["model"]["weights"] = {"uri": "start.weights.h5"}
-            path.write_text(json.dumps(document))
-        return path
+        return keras_job(tmp_path, uri, task=task, data_partitions=3, workers_replicas=2, **more)
 
     run(prepare("predict"), "--quiet")
     np.testing.assert_allclose(
@@ -158,3 +157,42 @@ def test_predict_and_evaluate_take_the_files_that_keras_writes(tmp_path, run, da
     expected = model.evaluate(x, y, verbose=0, return_dict=True)
     assert metrics["loss"] == pytest.approx(expected["loss"], rel=1e-5)
     assert metrics["accuracy"] == pytest.approx(expected["accuracy"], rel=1e-6)
+
+
+@pytest.mark.parametrize("frequency", ["batch", "epoch"])
+def test_a_second_job_goes_on_where_the_first_one_stopped(tmp_path, run, data, frequency):
+    x, y = data
+    model = make_model(keras.optimizers.Adam(0.01))
+    (tmp_path / "model.json").write_text(model.to_json())
+    model.save_weights(tmp_path / "start.weights.h5")
+
+    def job(name, uri, epochs, **more):
+        fields = {"mode": "synchronous", "frequency": frequency, "data_partitions": 1, **more}
+        fields["fit"] = {"epochs": epochs, "batchSize": BATCH, "shuffle": False}
+        run(keras_job(tmp_path, uri, output={"uri": name}, **fields), "--quiet")
+        written = keras.models.load_model(tmp_path / name / "model.keras")
+        return json.loads((tmp_path / name / "history.json").read_text()), written
+
+    start = {
+        "model_weights": {"uri": "start.weights.h5"},
+        "compile": {
+            "optimizer": {"class_name": "Adam", "config": {"learning_rate": 0.01}},
+            "loss": "sparse_categorical_crossentropy",
+            "metrics": ["accuracy"],
+        },
+    }
+    whole, at_once = job("whole", "model.json", 4, **start)
+    first, _ = job("first", "model.json", 2, **start)
+    second, in_two = job("second", "first/model.keras", 2)  # what to compile it with is in the file
+    # The file keeps float32 as it is, moments and steps too: not a bit is different.
+    for name in ("loss", "accuracy"):
+        assert first[name] + second[name] == whole[name]
+    for a, b in zip([*in_two.weights, *in_two.optimizer.variables], [*at_once.weights, *at_once.optimizer.variables]):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+    assert int(in_two.optimizer.iterations) == 4 * ROWS // BATCH
+    expected = fit(model, x, y, 4)
+    np.testing.assert_allclose(first["loss"] + second["loss"], expected["loss"], rtol=1e-5)
+    assert_same_weights(model, in_two)
+    for ours, theirs in zip(in_two.optimizer.variables, model.optimizer.variables):
+        theirs = np.array(theirs)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max(), err_msg=ours.path)
