@@ -1,6 +1,9 @@
 """Keras in, Keras out: real Keras makes the model files and the answers, and opens what a job writes."""
 
 import json
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -196,3 +199,27 @@ def test_a_second_job_goes_on_where_the_first_one_stopped(tmp_path, run, data, f
     for ours, theirs in zip(in_two.optimizer.variables, model.optimizer.variables):
         theirs = np.array(theirs)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max(), err_msg=ours.path)
+
+
+def test_another_backend_opens_what_a_job_trained(tmp_path, run, data):
+    x, _ = data
+    make_model("adam").save(tmp_path / "model.keras")
+    run(keras_job(tmp_path, "model.keras", fit={"epochs": 2, "batchSize": BATCH}), "--quiet")
+    code = """
+import keras, numpy as np
+assert keras.backend.backend() == "numpy"
+model = keras.models.load_model("out/model.keras")
+assert model.compiled and int(model.optimizer.iterations) > 0
+np.save("numpy.npy", model.predict(np.load("data.npz")["x"], verbose=0))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "KERAS_BACKEND": "numpy"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    written = keras.models.load_model(tmp_path / "out" / "model.keras")
+    np.testing.assert_allclose(np.load(tmp_path / "numpy.npy"), written.predict(x, verbose=0), rtol=1e-5)
