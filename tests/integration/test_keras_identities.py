@@ -152,3 +152,36 @@ def test_evaluation_does_not_depend_on_the_partitions(tmp_path, run, data, kind,
     run(job(tmp_path, model, task="evaluate", partitions=partitions), "--quiet")
     ours = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert ours == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def confusion_metrics():
+    """Metrics whose state is no mean: partitions add up counts at thresholds and ranks."""
+    return ["AUC", keras.metrics.AUC(curve="PR", multi_label=True, name="pr"), "Precision", "Recall",
+            keras.metrics.Precision(top_k=2, name="top_precision"), keras.metrics.Recall(class_id=1, name="recall_1"),
+            keras.metrics.TopKCategoricalAccuracy(k=2)]  # fmt: skip
+
+
+@pytest.mark.parametrize("partitions,workers", [(1, 1), (3, 2), (5, 3)])
+def test_counts_of_partitions_add_up_weighted_or_not(tmp_path, run, data, partitions, workers):
+    x, classes = data
+    y = np.eye(3, dtype=np.float32)[classes]
+    w = np.random.default_rng(9).uniform(0.0, 3.0, ROWS).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=x, y=y, w=w)
+    model = compiled("sgd")
+    model.compile("sgd", "categorical_crossentropy", metrics=confusion_metrics(), weighted_metrics=confusion_metrics())
+    options = {"workers": workers, "partitions": partitions, "data_sampleWeights": "w"}
+    fit = {"epochs": 2, "batchSize": BATCH, "validationSplit": 0.3, "shuffle": False}
+    run(job(tmp_path, model, mode="synchronous", fit=fit, **options), "--quiet")
+    trained = keras.models.load_model(tmp_path / "out" / "model.keras")
+    lists = json.loads((tmp_path / "out" / "history.json").read_text())
+    held_out = int(ROWS * (1 - 0.3))
+    judged = trained.evaluate(
+        x[held_out:], y[held_out:], sample_weight=w[held_out:], batch_size=32, verbose=0, return_dict=True
+    )
+    assert len(judged) == 1 + 2 * len(confusion_metrics())
+    assert {name: lists[f"val_{name}"][-1] for name in judged} == pytest.approx(judged, rel=1e-6, abs=1e-6)
+
+    run(job(tmp_path, trained, task="evaluate", **options), "--quiet")
+    ours = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    judged = trained.evaluate(x, y, sample_weight=w, batch_size=32, verbose=0, return_dict=True)
+    assert ours == pytest.approx(judged, rel=1e-6, abs=1e-6)
