@@ -111,6 +111,25 @@ def test_class_weights_train_as_keras_does_and_leave_validation_alone(tmp_path, 
     assert_trained_alike(tmp_path, model, expected)
 
 
+@pytest.mark.parametrize("form", ["one-hot labels", "one sigmoid unit", "one sigmoid unit, labels in a column"])
+def test_classes_are_found_in_labels_of_every_form(tmp_path, run, data, form):
+    keras.utils.set_random_seed(3)
+    one_hot = form == "one-hot labels"
+    units, activation = (3, "softmax") if one_hot else (1, "sigmoid")
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(units, activation=activation)])
+    loss = "categorical_crossentropy" if one_hot else "binary_crossentropy"
+    model.compile(keras.optimizers.SGD(0.2), loss, metrics=["accuracy"], weighted_metrics=["accuracy"])
+    y = {
+        "one-hot labels": np.eye(3, dtype=np.float32)[data["y"]],
+        "one sigmoid unit": (data["y"] > 0).astype(np.int64),
+        "one sigmoid unit, labels in a column": (data["y"][:, None] > 0).astype(np.float32),
+    }[form]
+    np.savez(tmp_path / "data.npz", x=data["x"], y=y)
+    weights = {0: 2.0, 1: 0.25}  # with three classes, the last one weighs 1
+    run(job(tmp_path, model, **training(fit={"classWeight": {str(k): v for k, v in weights.items()}})), "--quiet")
+    assert_trained_alike(tmp_path, model, keras_fit(model, data["x"], y, class_weight=weights))
+
+
 @pytest.mark.parametrize("form", ["one for all", "a list", "a map"])
 def test_several_outputs_have_weights_of_their_own(tmp_path, run, data, form):
     model = two_outputs()
