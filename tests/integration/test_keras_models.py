@@ -223,3 +223,54 @@ np.save("numpy.npy", model.predict(np.load("data.npz")["x"], verbose=0))
     assert done.returncode == 0, done.stderr
     written = keras.models.load_model(tmp_path / "out" / "model.keras")
     np.testing.assert_allclose(np.load(tmp_path / "numpy.npy"), written.predict(x, verbose=0), rtol=1e-5)
+
+
+def constrained_model():
+    """A layer for each constraint; none of them is met by the weights to start from."""
+    keras.utils.set_random_seed(3)
+    layers, constraints = keras.layers, keras.constraints
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dense(6, activation="tanh", kernel_constraint=constraints.NonNeg(), name="non_negative"),
+            layers.Dense(6, activation="tanh", kernel_constraint=constraints.MaxNorm(0.7), name="at_most"),
+            layers.Dense(5, activation="tanh", kernel_constraint=constraints.UnitNorm(), name="of_one"),
+            layers.Dense(2, activation="softmax", kernel_constraint=constraints.MinMaxNorm(0.3, 0.6), name="between"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.3), loss="sparse_categorical_crossentropy")
+    return model
+
+
+def broken_constraints(model):
+    """The layers whose constraint is not met, beyond what rounding does."""
+    norms = {layer.name: np.linalg.norm(layer.get_weights()[0], axis=0) for layer in model.layers}
+    met = {
+        "non_negative": model.get_layer("non_negative").get_weights()[0].min() >= 0,
+        "at_most": norms["at_most"].max() <= 0.7 + 1e-6,
+        "of_one": np.abs(norms["of_one"] - 1).max() <= 1e-6,
+        "between": 0.3 - 1e-6 <= norms["between"].min() and norms["between"].max() <= 0.6 + 1e-6,
+    }
+    return {name for name, holds in met.items() if not holds}
+
+
+CONSTRAINED = [("asynchronous", "batch"), ("asynchronous", "epoch"), ("synchronous", "epoch"), ("synchronous", "fit")]
+
+
+@pytest.mark.parametrize("mode,frequency", CONSTRAINED)
+def test_constraints_hold_after_every_step_of_a_worker(tmp_path, run, data, mode, frequency):
+    model = constrained_model()
+    assert broken_constraints(model) == {"non_negative", "at_most", "of_one", "between"}
+    model.save(tmp_path / "model.keras")
+    fields = {"mode": mode, "frequency": frequency, "fit": {"epochs": 3, "batchSize": BATCH, "shuffle": False}}
+    run(keras_job(tmp_path, "model.keras", data_partitions=1, **fields), "--quiet")
+    fit(model, *data, 3)
+    written = keras.models.load_model(tmp_path / "out" / "model.keras")
+    assert_same_weights(model, written)
+    assert not broken_constraints(written)
+
+    # One worker after another partition breaks none. The mean of several partitions' weights is still non-negative
+    # and still short enough; it may be shorter than what it is a mean of, so the others need not hold.
+    run(keras_job(tmp_path, "model.keras", data_partitions=5, **fields), "--quiet")
+    broken = broken_constraints(keras.models.load_model(tmp_path / "out" / "model.keras"))
+    assert broken <= ({"of_one", "between"} if mode == "synchronous" else set())
