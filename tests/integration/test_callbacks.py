@@ -67,7 +67,7 @@ def keras_fit(model, x, y, folder):
 
 def assert_same_model(ours, theirs):
     for weight, expected in zip(ours.get_weights(), theirs.get_weights()):
-        np.testing.assert_allclose(weight, expected, rtol=2e-5, atol=2e-5)
+        np.testing.assert_allclose(weight, expected, rtol=1e-5, atol=1e-5)
     assert float(ours.optimizer.learning_rate) == float(theirs.optimizer.learning_rate)
     assert int(ours.optimizer.iterations) == int(theirs.optimizer.iterations)
 
@@ -84,7 +84,7 @@ def test_one_partition_is_keras_fit_with_the_same_callbacks(tmp_path, run, data,
     ours = history(tmp_path)
     assert ours["learning_rate"] == expected["learning_rate"]
     for name in ("loss", "val_loss", "accuracy", "val_accuracy"):
-        np.testing.assert_allclose(ours[name], expected[name], rtol=2e-5, err_msg=name)
+        np.testing.assert_allclose(ours[name], expected[name], rtol=1e-5, err_msg=name)
     written = keras.models.load_model(tmp_path / "out" / "model.keras")
     assert_same_model(written, model)
     best = keras.models.load_model(tmp_path / "out" / "best.keras")

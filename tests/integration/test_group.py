@@ -166,7 +166,7 @@ def test_a_collective_without_an_order_gives_the_same_numbers_but_for_rounding(j
     assert group.events("GroupFormed")
     expected = load_file(rest.folder / "out" / "model.safetensors")
     for name, weight in load_file(group.folder / "out" / "model.safetensors").items():
-        np.testing.assert_allclose(weight, expected[name], rtol=1e-3, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(weight, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
     assert history(group.folder)["examples"] == history(rest.folder)["examples"]
 
 

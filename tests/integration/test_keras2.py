@@ -175,5 +175,5 @@ def test_trains_and_predicts_and_keras_3_opens_what_comes_out(tmp_path, run, cas
     written = tmp_path / ("out/model.keras" if output == "out" else output)
     opened = keras.models.load_model(written)
     assert opened.compiled
-    np.testing.assert_allclose(opened.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(opened.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
     assert np.isfinite(opened.evaluate(x, LABELS, verbose=0)[0])

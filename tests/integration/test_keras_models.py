@@ -158,7 +158,7 @@ def test_predict_and_evaluate_take_the_files_that_keras_writes(tmp_path, run, da
     run(prepare("evaluate"), "--quiet")
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     expected = model.evaluate(x, y, verbose=0, return_dict=True)
-    assert metrics["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert metrics["loss"] == pytest.approx(expected["loss"], rel=1e-6)
     assert metrics["accuracy"] == pytest.approx(expected["accuracy"], rel=1e-6)
 
 

@@ -81,7 +81,7 @@ def test_validation_is_the_model_at_each_epochs_end(tmp_path, run, data):
     assert len(lists["val_loss"]) == len(lists["loss"]) == len(lists["seconds"]) == 3
     weights = load_file(tmp_path / "out" / "model.safetensors")
     error = x[training:] @ weights["linear/kernel"] + weights["linear/bias"] - y[training:]
-    assert lists["val_loss"][-1] == pytest.approx(np.mean(error**2), rel=1e-5)
+    assert lists["val_loss"][-1] == pytest.approx(np.mean(error**2), rel=1e-6)
 
 
 @pytest.mark.parametrize("extension", ["csv", "libsvm"])
