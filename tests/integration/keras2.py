@@ -1,6 +1,8 @@
-"""Model files as Keras 2 wrote them: the layers' own get_config of tf_keras 2.15, by hand, into the legacy HDF5."""
+"""Model files as Keras 2 wrote them: the layers' own get_config of tf_keras 2.15, by hand, into the legacy HDF5 or
+into its .keras."""
 
 import json
+import zipfile
 
 import h5py
 import numpy as np
@@ -145,3 +147,44 @@ def save(path, config, weights, loss, version=b"2.15.0", rate=0.05):
             group.attrs["weight_names"] = [name.encode() for name in names]
             for name, array in zip(names, arrays):
                 group[name] = np.asarray(array)
+
+
+def _with_modules(layer):
+    """What .keras says about a layer, a model or an initializer and the legacy HDF5 does not."""
+    if isinstance(layer, list):
+        return [_with_modules(item) for item in layer]
+    if not isinstance(layer, dict):
+        return layer
+    out = {name: _with_modules(value) for name, value in layer.items() if name != "shared_object_id"}
+    if "class_name" not in layer:
+        return out
+    registered = None
+    if layer["class_name"] == "Functional":
+        module, registered = "keras.src.engine.functional", "Functional"
+    elif layer["class_name"] == "Sequential":
+        module = "keras"
+    else:
+        module = "keras.initializers" if "name" not in layer["config"] else "keras.layers"
+    return {**out, "module": module, "registered_name": registered}
+
+
+def save_archive(path, config, model, steps):
+    """A .keras of tf_keras 2.15 with the weights of a Keras 3 model, which lie in the same places. It was compiled
+    with SGD, whose moments it has without momentum too, and has no variable for the learning rate."""
+    compiled = {"optimizer": {"module": "keras.optimizers", "registered_name": None, **sgd(0.05)},
+                "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], "loss_weights": None,
+                "weighted_metrics": None, "run_eagerly": None, "steps_per_execution": None, "jit_compile": None}
+    image = path.with_suffix(".weights.h5")
+    model.save_weights(image)
+    with h5py.File(image, "r+") as file:
+        for name in ("query", "key", "value", "output"):  # private in Keras 2
+            if f"layers/multi_head_attention/{name}_dense" in file:
+                file.move(f"layers/multi_head_attention/{name}_dense", f"layers/multi_head_attention/_{name}_dense")
+        state = [np.int64(steps), *(np.zeros(weight.shape, np.float32) for weight in model.trainable_weights)]
+        for number, value in enumerate(state if steps else state[:1]):  # no moments before the first step
+            file[f"optimizer/vars/{number}"] = value
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0", "date_saved": "2023-11-13@10:00:00"}))
+        archive.writestr("config.json", json.dumps({**_with_modules(config), "compile_config": compiled}))
+        archive.write(image, "model.weights.h5")
+    image.unlink()

@@ -58,6 +58,16 @@ def time_distributed_and_gru():
     return SERIES, config, model, loss
 
 
+def gru_with_the_reset_before():
+    config = keras2.sequential(
+        keras2.input_layer("input_1", (6, 8)), keras2.recurrent("GRU", "gru", 4, reset_after=False),
+        keras2.dense("probabilities", 3, "softmax"))
+    model = keras.Sequential([
+        keras.Input((6, 8)), layers.GRU(4, reset_after=False, name="gru"),
+        layers.Dense(3, "softmax", name="probabilities")])
+    return SERIES, config, model, SPARSE
+
+
 def convolutions():
     convolution = keras2.convolution
     pool = keras2.obj("GlobalAveragePooling2D", name="pool", trainable=True, dtype="float32",
@@ -136,25 +146,30 @@ def models_inside_models():
     return FLAT, config, model, SPARSE
 
 
-CASES = [list_of_layers, embedding_and_bidirectional, time_distributed_and_gru, convolutions, old_batch_normalization,
-         attention_over_itself, states_handed_over, models_inside_models]
+CASES = [list_of_layers, embedding_and_bidirectional, time_distributed_and_gru, gru_with_the_reset_before,
+         convolutions, old_batch_normalization, attention_over_itself, states_handed_over, models_inside_models]
 
 
-def keras_job(folder, **fields):
+def keras_job(folder, uri="model.h5", **fields):
     path = manifest(folder, None, **fields)
     document = json.loads(path.read_text())
-    document["spec"]["model"] = {"uri": "model.h5"}
+    document["spec"]["model"] = {"uri": uri}
     path.write_text(json.dumps(document))
     return path
+
+
+def made(case):
+    keras.utils.set_random_seed(3)
+    x, config, model, loss = case()
+    for weight in model.weights:  # beyond zeros and ones
+        weight.assign(np.asarray(weight) + RANDOM.uniform(0.05, 0.2, weight.shape))
+    return x, config, model, loss
 
 
 @pytest.mark.parametrize("output", ["out", "trained.h5"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_trains_and_predicts_and_keras_3_opens_what_comes_out(tmp_path, run, case, output):
-    keras.utils.set_random_seed(3)
-    x, config, model, loss = case()
-    for weight in model.weights:  # beyond zeros and ones
-        weight.assign(np.asarray(weight) + RANDOM.uniform(0.05, 0.2, weight.shape))
+    x, config, model, loss = made(case)
     weights = {}
     for layer in model.layers:
         state = [np.asarray(w) for w in layer.trainable_weights + layer.non_trainable_weights if w.dtype == "float32"]
@@ -177,3 +192,23 @@ def test_trains_and_predicts_and_keras_3_opens_what_comes_out(tmp_path, run, cas
     assert opened.compiled
     np.testing.assert_allclose(opened.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
     assert np.isfinite(opened.evaluate(x, LABELS, verbose=0)[0])
+
+
+@pytest.mark.parametrize("case", [embedding_and_bidirectional, convolutions, attention_over_itself],
+                         ids=lambda case: case.__name__)
+def test_an_archive_of_tf_keras_predicts_and_trains(tmp_path, run, case):
+    x, config, model, loss = made(case)
+    keras2.save_archive(tmp_path / "model.keras", config, model, steps=5)
+    np.savez(tmp_path / "data.npz", x=x, y=LABELS)
+
+    run(keras_job(tmp_path, "model.keras", task="predict", output={"uri": "predicted"}), "--quiet")
+    predictions = np.load(tmp_path / "predicted" / "predictions.npy")
+    np.testing.assert_allclose(predictions, model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+    run(keras_job(tmp_path, "model.keras", mode="synchronous", data_partitions=1,
+                  compile={"optimizer": keras2.sgd(0.05), "loss": loss},
+                  fit={"epochs": 2, "batchSize": BATCH, "shuffle": False}), "--quiet")
+    model.compile(keras.optimizers.SGD(0.05), loss)
+    model.fit(x, LABELS, epochs=2, batch_size=BATCH, shuffle=False, verbose=0)
+    opened = keras.models.load_model(tmp_path / "out" / "model.keras")
+    np.testing.assert_allclose(opened.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
