@@ -245,7 +245,9 @@ def test_every_class_is_supported_or_refused_by_name(kind):
 
 @pytest.mark.parametrize(
     "entry",
-    [{"class_name": "Precision", "config": {"thresholds": [0.2, 0.5]}}, {"class_name": "F1Score", "config": {}}],
-)
+    [{"class_name": "Precision", "config": {"thresholds": [0.2, 0.5]}}, {"class_name": "F1Score", "config": {}},
+     "f1_score", "fbeta_score"],
+)  # fmt: skip
 def test_metrics_with_several_values_are_refused(entry):
-    assert entry["class_name"] in compile_errors("metrics", {"case": [entry]})["case"]
+    name = entry if isinstance(entry, str) else entry["class_name"]
+    assert f"({name}): " in compile_errors("metrics", {"case": [entry]})["case"]
