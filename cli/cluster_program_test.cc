@@ -25,6 +25,9 @@ struct Outcome {
 };
 
 class ClusterProgramTest : public testing::Test {
+ public:
+  ~ClusterProgramTest() override { std::filesystem::remove_all(folder_); }
+
  protected:
   ClusterProgramTest() {
     std::filesystem::create_directories(folder_);
@@ -36,7 +39,6 @@ class ClusterProgramTest : public testing::Test {
                                "  output: {uri: out}\n")
                     .ok());
   }
-  ~ClusterProgramTest() override { std::filesystem::remove_all(folder_); }
 
   Outcome Run(const std::string& arguments, const std::string& program = "elephas") {
     const char* bin = std::getenv("ELEPHAS_BIN_DIR");

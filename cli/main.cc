@@ -5,8 +5,7 @@
 #include "cli/options.h"
 
 int main(int argc, char** argv) {
-  using namespace elephas::cli;
-  const auto parsed = ParseCommandLine(argc, argv, std::cout, std::cerr);
+  const auto parsed = elephas::cli::ParseCommandLine(argc, argv, std::cout, std::cerr);
   if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
-  return RunCommand(std::get<Options>(parsed));
+  return elephas::cli::RunCommand(std::get<elephas::cli::Options>(parsed));
 }

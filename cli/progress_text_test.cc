@@ -63,7 +63,7 @@ TEST(ProgressLineTest, IsNeverWiderThanTheTerminal) {
 TEST(ProgressLineTest, ColourChangesNothingElse) {
   std::string coloured = ProgressLine(Running(), 120, true);
   EXPECT_NE(coloured.find('\x1b'), std::string::npos);
-  for (std::size_t at; (at = coloured.find('\x1b')) != std::string::npos;) {
+  for (std::size_t at = 0; (at = coloured.find('\x1b')) != std::string::npos;) {
     coloured.erase(at, coloured.find('m', at) + 1 - at);
   }
   EXPECT_EQ(coloured, ProgressLine(Running(), 120, false));

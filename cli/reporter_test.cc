@@ -162,7 +162,7 @@ TEST_F(ReporterTest, JsonIsOneEventPerLine) {
 
 TEST_F(ReporterTest, JsonTellsAFailureOnBothStreams) {
   RunEnd end = Failure();
-  end.log_tail.push_back("\xff not UTF-8");
+  end.log_tail.emplace_back("\xff not UTF-8");
   Run(ReportStyle::kJson, end);
   const json last = Events(out_.str()).back();
   EXPECT_EQ(last["event"], "failed");

@@ -31,10 +31,10 @@ std::string Hex(const unsigned char* bytes, std::size_t count) {
   return out;
 }
 
-template <std::size_t kCount>
-Status FillRandom(std::array<unsigned char, kCount>& bytes) {
-  static_assert(kCount <= 256);  // so much comes at once or not at all
-  if (getrandom(bytes.data(), kCount, 0) == static_cast<ssize_t>(kCount)) return OkStatus();
+template <std::size_t count>
+Status FillRandom(std::array<unsigned char, count>& bytes) {
+  static_assert(count <= 256);  // so much comes at once or not at all
+  if (getrandom(bytes.data(), count, 0) == static_cast<ssize_t>(count)) return OkStatus();
   return Internal(std::string("no random numbers: ") + std::strerror(errno));
 }
 

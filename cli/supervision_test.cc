@@ -13,7 +13,7 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-const ProcessId kServer0{Role::kServer, 0}, kServer1{Role::kServer, 1};
+const ProcessId kServer0{Role::kServer, 0};
 const ProcessId kWorker0{Role::kWorker, 0}, kWorker1{Role::kWorker, 1};
 constexpr Exit kKilled{0, SIGKILL}, kSucceeded{0, 0}, kJobFailed{3, 0}, kCrashed{1, 0};
 

@@ -117,7 +117,7 @@ Status DeadlineStream::WriteAll(const std::vector<std::span<const std::byte>>& p
   std::size_t piece = 0;   // the first one that is not sent whole
   std::size_t offset = 0;  // what is sent of it
   for (;;) {
-    std::array<iovec, kPiecesAtOnce> vectors;
+    std::array<iovec, kPiecesAtOnce> vectors{};
     std::size_t filled = 0;
     for (std::size_t i = piece; i < pieces.size() && filled < vectors.size(); ++i) {
       const auto rest = i == piece ? pieces[i].subspan(offset) : pieces[i];
@@ -160,7 +160,7 @@ Status DeadlineStream::WriteAll(const std::vector<std::span<const std::byte>>& p
 }
 
 bool DeadlineStream::IdleAndOpen() const {
-  std::byte byte;
+  std::byte byte{};
   return fd_ >= 0 && ::recv(fd_, &byte, 1, MSG_PEEK) < 0 &&
          (errno == EAGAIN || errno == EWOULDBLOCK);
 }

@@ -35,7 +35,7 @@ struct GroupPlace {
   std::string reason;  // kRest: why
 };
 nlohmann::json ToJson(const GroupPlace& place);
-Result<GroupPlace> GroupPlaceFromJson(const nlohmann::json& json);
+Result<GroupPlace> GroupPlaceFromJson(const nlohmann::json& value);
 
 // What one worker's rounds add to the ledger. `batches` are of partition `partition` in the open
 // epoch; `metrics` as in an update.
@@ -60,8 +60,8 @@ struct GroupSteps {
 nlohmann::json ToJson(const GroupCommitHeader& header);
 nlohmann::json ToJson(const GroupSteps& steps);
 // {"incarnation", "generation", "worker", "base", "version"}
-Result<GroupCommitHeader> GroupCommitHeaderFromJson(const nlohmann::json& json);
-Result<GroupSteps> GroupStepsFromJson(const nlohmann::json& json);
+Result<GroupCommitHeader> GroupCommitHeaderFromJson(const nlohmann::json& value);
+Result<GroupSteps> GroupStepsFromJson(const nlohmann::json& value);
 
 struct GroupStepsReply {
   UpdateOutcome outcome = UpdateOutcome::kApplied;

@@ -31,8 +31,8 @@ Status HttpStream::AwaitFirstByte(TimePoint deadline) {
   return buffer_empty() ? Fill(deadline) : OkStatus();
 }
 
-template <bool kIsRequest>
-Status HttpStream::ReadHeader(http::parser<kIsRequest, http::empty_body>& parser,
+template <bool is_request>
+Status HttpStream::ReadHeader(http::parser<is_request, http::empty_body>& parser,
                               TimePoint deadline, boost::beast::error_code& error) {
   std::size_t parsed = 0;  // Beast counts what one call sees; many small calls are ours to count
   for (;;) {
@@ -81,6 +81,7 @@ Status HttpStream::ReadExactly(std::span<std::byte> bytes, std::chrono::millisec
 }
 
 bool HttpStream::Discard(std::uint64_t limit, TimePoint deadline) {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): written before it is read
   std::array<std::byte, 65536> scratch;
   while (limit > 0) {
     const auto room = std::span(scratch).first(std::min<std::uint64_t>(limit, scratch.size()));

@@ -29,8 +29,8 @@ class HttpStream {
 
   // Feeds `parser` until its header is done; what follows the header stays in the buffer. kInvalid
   // and a set `error` for bytes that are not HTTP; kNotFound when the peer closed before the end.
-  template <bool kIsRequest>
-  Status ReadHeader(boost::beast::http::parser<kIsRequest, boost::beast::http::empty_body>& parser,
+  template <bool is_request>
+  Status ReadHeader(boost::beast::http::parser<is_request, boost::beast::http::empty_body>& parser,
                     TimePoint deadline, boost::beast::error_code& error);
 
   // Fills `bytes`. kInvalid "truncated" when the peer closed before, kTimeout after `progress`

@@ -22,14 +22,14 @@ constexpr std::array kOnNanWords{"fail"sv, "continue"sv};
 constexpr std::array kMonitorModeWords{"auto"sv, "min"sv, "max"sv};
 constexpr std::array kCleanPodPolicyWords{"Running"sv, "All"sv, "None"sv};
 
-template <typename Enum, std::size_t kCount>
-std::string_view WordOf(const std::array<std::string_view, kCount>& words, Enum value) {
+template <typename Enum, std::size_t count>
+std::string_view WordOf(const std::array<std::string_view, count>& words, Enum value) {
   return words.at(static_cast<std::size_t>(value));
 }
 
 // Precondition: `value` is one of `words`, which the parser has checked.
-template <typename Enum, std::size_t kCount>
-Enum FromWord(const std::array<std::string_view, kCount>& words, const json& value) {
+template <typename Enum, std::size_t count>
+Enum FromWord(const std::array<std::string_view, count>& words, const json& value) {
   const auto found = std::find(words.begin(), words.end(), value.get_ref<const std::string&>());
   assert(found != words.end());
   return static_cast<Enum>(found - words.begin());

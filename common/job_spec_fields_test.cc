@@ -112,13 +112,13 @@ TEST(Suggestions, SpellingAndSwappedLettersCountLittle) {
 }
 
 TEST(Suggestions, OnlyWhatIsNearIsSuggested) {
-  constexpr std::array<std::string_view, 3> known{"epochs", "batchSize", "seed"};
-  EXPECT_EQ(Nearest("epoch", known), "epochs");
-  EXPECT_EQ(Nearest("batch_siz", known), "batchSize");
-  EXPECT_EQ(Nearest("sed", known), "seed");
-  EXPECT_EQ(Nearest("zzz", known), std::nullopt);
-  EXPECT_EQ(Nearest("", known), std::nullopt);
-  EXPECT_EQ(Nearest(std::string(100000, 'e'), known), std::nullopt);
+  constexpr std::array<std::string_view, 3> kKnown{"epochs", "batchSize", "seed"};
+  EXPECT_EQ(Nearest("epoch", kKnown), "epochs");
+  EXPECT_EQ(Nearest("batch_siz", kKnown), "batchSize");
+  EXPECT_EQ(Nearest("sed", kKnown), "seed");
+  EXPECT_EQ(Nearest("zzz", kKnown), std::nullopt);
+  EXPECT_EQ(Nearest("", kKnown), std::nullopt);
+  EXPECT_EQ(Nearest(std::string(100000, 'e'), kKnown), std::nullopt);
 }
 
 }  // namespace

@@ -22,8 +22,8 @@ std::string TextOf(const Checked& checked, std::string_view path) {
 
 bool Given(const Checked& checked, std::string_view path) { return !checked.Get(path).is_null(); }
 
-template <std::size_t kCount>
-bool EndsWithOneOf(std::string_view text, const std::array<std::string_view, kCount>& endings) {
+template <std::size_t count>
+bool EndsWithOneOf(std::string_view text, const std::array<std::string_view, count>& endings) {
   return std::any_of(endings.begin(), endings.end(), [&](std::string_view ending) {
     return text.size() > ending.size() && text.ends_with(ending);
   });

@@ -10,7 +10,7 @@ namespace elephas::manifest {
 
 // Edits that turn one word into the other: insert, remove, replace, swap neighbours. Upper and
 // lower case, '_' and '-' make no difference, so batch_size is batchSize.
-std::size_t WordDistance(std::string_view a, std::string_view b);
+std::size_t WordDistance(std::string_view first, std::string_view second);
 
 // The nearest of `known`, if it is near enough to be what was meant.
 std::optional<std::string_view> Nearest(std::string_view word,

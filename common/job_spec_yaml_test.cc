@@ -91,10 +91,8 @@ TEST(ReadYaml, EveryNodeKnowsItsLine) {
 }
 
 TEST(ReadYaml, BytesThatAreNotUtf8AreRefused) {
-  for (const std::string_view bad :
-       {"a: \xff", "a: \xc0\xaf", "a: \xed\xa0\x80", "a: \xf4\x90\x80\x80", "a: \xe2\x82",
-        "\xff\xfe"
-        "a"}) {
+  for (const std::string_view bad : {"a: \xff", "a: \xc0\xaf", "a: \xed\xa0\x80",
+                                     "a: \xf4\x90\x80\x80", "a: \xe2\x82", "\xff\xfe="}) {
     EXPECT_EQ(OnlyProblem(bad), "job.yaml: is not UTF-8 text");
   }
   EXPECT_EQ(OnlyProblem(std::string_view("a: 1\nb: \0", 9)), "job.yaml:2: holds a NUL character");

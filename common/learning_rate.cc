@@ -59,7 +59,7 @@ Rate PolynomialDecay(OptimizerOptions& o) {
   const double power = o.Number("power", 1.0);
   const bool cycle = o.Bool("cycle", false);
   return [=](std::int64_t step) {
-    double at = static_cast<double>(step);
+    auto at = static_cast<double>(step);
     double length = steps;
     if (cycle) {
       length *= step == 0 ? 1.0 : std::ceil(at / steps);
@@ -81,7 +81,7 @@ Rate CosineDecay(OptimizerOptions& o) {
       const double cosine = 0.5 * (1.0 + std::cos(std::numbers::pi * at / steps));
       return from * ((1.0 - alpha) * cosine + alpha);
     };
-    const double at = static_cast<double>(step);
+    const auto at = static_cast<double>(step);
     if (!target) return decayed(std::min(at, steps), initial);
     const double bounded = std::min(at, steps + warmup);
     if (bounded < warmup) return (*target - initial) * (bounded / warmup) + initial;

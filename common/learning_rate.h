@@ -19,7 +19,7 @@ struct LearningRateRule {
 
 // A number, a schedule's {"class_name", "config"}, or null for `fallback`. kInvalid names what is
 // wrong.
-Result<LearningRateRule> ParseLearningRate(const nlohmann::json& json, double fallback);
+Result<LearningRateRule> ParseLearningRate(const nlohmann::json& input, double fallback);
 
 // The schedules' class names.
 std::vector<std::string_view> ScheduleNames();

@@ -17,8 +17,10 @@ using testing::HasSubstr;
 using testing::Not;
 
 class LogTest : public testing::Test {
- protected:
+ public:
   ~LogTest() override { EXPECT_TRUE(InitLog({}).ok()); }
+
+ protected:
   static std::string Written(const std::function<void()>& write) {
     testing::internal::CaptureStderr();
     write();

@@ -134,7 +134,8 @@ std::optional<double> Auc(const Options& o, Values v) {
   for (std::size_t first = 0; first < v.size(); first += label) {
     total += AreaUnder(Confusion(v.subspan(first, label)), o[1], o[2]);
   }
-  return total / static_cast<double>(v.size() / label);
+  const std::size_t labels = v.size() / label;
+  return total / static_cast<double>(labels);
 }
 
 std::optional<double> Rate(const Confusion& c, const std::string& name, std::size_t i) {

@@ -36,7 +36,7 @@ struct ModelLayout {
 
 nlohmann::json ToJson(const ModelLayout& layout);
 // Checks offsets, sizes, overflow, unique names and order; kInvalid names the weight.
-Result<ModelLayout> ModelLayoutFromJson(const nlohmann::json& json);
+Result<ModelLayout> ModelLayoutFromJson(const nlohmann::json& input);
 // The trainable weights as the optimizer wants them.
 std::vector<WeightSlice> TrainableSlices(const ModelLayout& layout);
 

@@ -54,6 +54,6 @@ struct NamedConfig {
   std::string class_name;
   nlohmann::json config;
 };
-Result<NamedConfig> ParseNamedConfig(const nlohmann::json& json, const std::string& where);
+Result<NamedConfig> ParseNamedConfig(const nlohmann::json& input, const std::string& where);
 
 }  // namespace elephas

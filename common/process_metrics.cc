@@ -83,8 +83,8 @@ void AddProcessMetrics(MetricsPage& page) {
     page.Add(kCpu, stat->cpu_seconds);
     page.Add(kMemory, stat->resident_bytes);
     page.Add(kThreads, stat->threads);
-    static const double boot = BootTime();
-    if (boot > 0) page.Add(kStart, boot + stat->start_after_boot_seconds);
+    static const double kBoot = BootTime();
+    if (kBoot > 0) page.Add(kStart, kBoot + stat->start_after_boot_seconds);
   }
   std::error_code error;
   double files = 0;

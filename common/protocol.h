@@ -48,7 +48,7 @@ Status AddMetrics(MetricSums& total, const MetricSums& part);
 // The value of one metric; NaN for an empty mean. kInvalid for an unknown kind.
 Result<double> MetricValue(const MetricState& state);
 nlohmann::json ToJson(const MetricSums& metrics);
-Result<MetricSums> MetricSumsFromJson(const nlohmann::json& json);
+Result<MetricSums> MetricSumsFromJson(const nlohmann::json& input);
 
 // What the training callbacks have decided so far. Server 0 decides at each epoch's end and tells
 // it with every lease; a worker trains by it and repeats it in its updates, from which the other
@@ -62,7 +62,7 @@ struct FitDecisions {
   friend bool operator==(const FitDecisions&, const FitDecisions&) = default;
 };
 nlohmann::json ToJson(const FitDecisions& decisions);
-Result<FitDecisions> FitDecisionsFromJson(const nlohmann::json& json);
+Result<FitDecisions> FitDecisionsFromJson(const nlohmann::json& input);
 
 // The right to do `batches` of `task`.
 struct Lease {
@@ -76,7 +76,7 @@ struct Lease {
   FitDecisions decisions;         // train and finalize
 };
 nlohmann::json ToJson(const Lease& lease);
-Result<Lease> LeaseFromJson(const nlohmann::json& json);
+Result<Lease> LeaseFromJson(const nlohmann::json& input);
 
 struct JoinReply {
   std::string worker;  // the name under which it is known from now on
@@ -115,7 +115,7 @@ struct UpdateHeader {
   std::vector<MetricSums> metrics;
 };
 nlohmann::json ToJson(const UpdateHeader& header);
-Result<UpdateHeader> UpdateHeaderFromJson(const nlohmann::json& json);
+Result<UpdateHeader> UpdateHeaderFromJson(const nlohmann::json& input);
 
 enum class UpdateOutcome : std::uint8_t { kApplied, kDuplicate };
 std::string_view Word(UpdateOutcome outcome);

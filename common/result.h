@@ -31,6 +31,7 @@ enum class Code : std::uint8_t {
 // "invalid", "not_found", … for logs and REST replies.
 std::string_view CodeName(Code code);
 
+// NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): it does not know what a variant holds
 class [[nodiscard]] Status {
  public:
   Status() = default;  // ok

@@ -232,7 +232,7 @@ Result<Header> ParseHeader(std::string_view text) {
 }
 
 std::string SerializeHeader(const std::map<std::string, std::string>& metadata,
-                            std::vector<TensorInfo> tensors) {
+                            const std::vector<TensorInfo>& tensors) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t offset = 0;
@@ -277,7 +277,7 @@ Status WriteFile(const std::string& path, const std::map<std::string, std::strin
     }
   }
   ELEPHAS_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
-  ELEPHAS_RETURN_IF_ERROR(file.Write(SerializeHeader(metadata, std::move(tensors))));
+  ELEPHAS_RETURN_IF_ERROR(file.Write(SerializeHeader(metadata, tensors)));
   for (const std::span<const std::byte> bytes : data) ELEPHAS_RETURN_IF_ERROR(file.Write(bytes));
   return file.Commit();
 }

@@ -41,12 +41,12 @@ std::size_t DtypeBytes(std::string_view dtype);
 
 // Reads the JSON header (without the length). Checks everything the format promises: offsets inside
 // data, no overlap, no gap, size equal to shape x dtype without overflow, no duplicate names.
-Result<Header> ParseHeader(std::string_view json);
+Result<Header> ParseHeader(std::string_view text);
 
 // length + header for tensors laid out in the given order; `begin`/`end` of the input are ignored
 // and computed from dtype and shape. The data follows directly.
 std::string SerializeHeader(const std::map<std::string, std::string>& metadata,
-                            std::vector<TensorInfo> tensors);
+                            const std::vector<TensorInfo>& tensors);
 
 // A whole file in memory.
 struct File {

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <span>
 
 #include "common/atomic_file.h"
 
@@ -60,7 +62,7 @@ TEST_F(SafetensorsFileTest, WhatIsWrittenIsReadBack) {
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->shape, (std::vector<std::int64_t>{2, 3}));
   ASSERT_EQ(file->Bytes(*found).size(), 24U);
-  EXPECT_EQ(std::memcmp(file->Bytes(*found).data(), kernel.data(), 24), 0);
+  EXPECT_TRUE(std::ranges::equal(file->Bytes(*found), std::as_bytes(std::span(kernel))));
   const TensorInfo* scalar = file->header.Find(tensors[2].name);
   ASSERT_NE(scalar, nullptr);
   EXPECT_EQ(file->Bytes(*scalar).size(), 8U);

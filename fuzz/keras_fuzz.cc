@@ -19,8 +19,8 @@ using elephas::FuzzCheckRefusal;
 namespace {
 
 std::string TemporaryPath(const std::string& extension) {
-  static const std::string base = "/tmp/elephas-fuzz-" + std::to_string(::getpid());
-  return base + extension;
+  static const std::string kBase = "/tmp/elephas-fuzz-" + std::to_string(::getpid());
+  return kBase + extension;
 }
 
 void CheckModel(const elephas::keras_file::ModelFile& file) {

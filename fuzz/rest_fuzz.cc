@@ -36,8 +36,8 @@ void CheckError(const elephas::HttpReply& reply) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const bool quiet = elephas::InitLog({.level = "off"}).ok();
-  FuzzCheck(quiet, "the log is not off");
+  static const bool kQuiet = elephas::InitLog({.level = "off"}).ok();
+  FuzzCheck(kQuiet, "the log is not off");
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const std::size_t line_end = std::min(input.find('\n'), input.size());
   const std::string_view line = input.substr(0, line_end);

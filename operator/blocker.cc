@@ -26,8 +26,8 @@ constexpr std::array kImageReasons{"ErrImagePull"sv,
 constexpr std::array kConfigReasons{"CreateContainerConfigError"sv, "CreateContainerError"sv,
                                     "RunContainerError"sv, "StartError"sv};
 
-template <std::size_t kCount>
-bool IsAmong(std::string_view word, const std::array<std::string_view, kCount>& words) {
+template <std::size_t count>
+bool IsAmong(std::string_view word, const std::array<std::string_view, count>& words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 

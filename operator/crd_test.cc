@@ -28,8 +28,8 @@ std::string ReadText(const std::string& path) {
 }
 
 const ordered_json& Root() {
-  static const ordered_json crd = MakeCrd();
-  return crd.at("/spec/versions/0/schema/openAPIV3Schema"_json_pointer);
+  static const ordered_json kCrd = MakeCrd();
+  return kCrd.at("/spec/versions/0/schema/openAPIV3Schema"_json_pointer);
 }
 
 const ordered_json& At(std::string_view path) {

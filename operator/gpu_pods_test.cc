@@ -8,8 +8,8 @@ namespace {
 
 using nlohmann::json;
 
-json WorkerOf(Job job, const Settings& settings = {}) {
-  return MakePod(std::move(job), settings, PodRole::kWorker, 0, 0, 0);
+json WorkerOf(const Job& job, const Settings& settings = {}) {
+  return MakePod(job, settings, PodRole::kWorker, 0, 0, 0);
 }
 
 json ContainerOf(const json& pod) { return pod["spec"]["containers"][0]; }

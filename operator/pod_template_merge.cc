@@ -39,8 +39,8 @@ constexpr std::array kOursInContainer{"args"sv, "terminationMessagePath"sv, "std
 constexpr std::array kOursInEnv{"POD_NAME"sv};
 constexpr std::array kOurVolumes{"elephas-job"sv, "elephas-model"sv};
 
-template <std::size_t kCount>
-bool IsOneOf(std::string_view name, const std::array<std::string_view, kCount>& names) {
+template <std::size_t count>
+bool IsOneOf(std::string_view name, const std::array<std::string_view, count>& names) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 

@@ -57,10 +57,10 @@ TEST(DecodePod, WhatIsNotOursIsNoPod) {
 
 TEST(Blocker, SaysWhatToDo) {
   struct Case {
-    const char* what;
+    const char* what = "";
     Pod pod;
-    const char* reason;
-    const char* part;  // of the message
+    const char* reason = "";
+    const char* part = "";  // of the message
   };
   const Case cases[] = {
       {"an image that cannot be pulled", Worker(0).Waiting("ErrImagePull", "not found"),

@@ -297,7 +297,7 @@ Result<bool> Reconciler::Create(const Job& job, const CreatePod& pod, Memory& me
 
 Status Reconciler::Delete(const Job& job, const DeletePod& pod, Memory& memory) {
   if (pod.uid.empty()) return OkStatus();  // made just now; the watch tells its uid
-  const Status gone = parts_.client.Delete(kube::kPod, {job.ns, pod.name}, {.uid = pod.uid});
+  Status gone = parts_.client.Delete(kube::kPod, {job.ns, pod.name}, {.uid = pod.uid});
   if (!gone.ok() && !IsGone(gone)) return gone;
   memory.deleted[pod.name] = parts_.clock.UnixMillis();
   LogInfo("pod deleted",

@@ -19,7 +19,7 @@ using testing::Not;
 using testing::StartsWith;
 
 class JobLife : public testing::Test {
- protected:
+ public:
   // A job whose pods all run.
   void Start(const MakeJob& job = MakeJob("digits")) {
     world.Apply(job);
@@ -68,7 +68,7 @@ TEST_F(JobLife, ObjectsThenServersThenWorkers) {
   world.KubeletsStartPods();
   world.DrainQueue();
   EXPECT_EQ(world.State(), kAllRun);
-  EXPECT_EQ(world.progress_.followed[world.Uid()], "http://10.0.0.7:4000");
+  EXPECT_EQ(world.poller.followed[world.Uid()], "http://10.0.0.7:4000");
 }
 
 TEST_F(JobLife, NothingChangesNothingIsWritten) {
@@ -133,7 +133,7 @@ TEST_F(JobLife, ADeadWorkerIsReplacedInOneReconcile) {
   world.PodFails("digits-worker-1");
   ASSERT_TRUE(world.ReconcileOnce().ok());
   EXPECT_TRUE(world.client.Find(kube::kPod, {"default", "digits-worker-1-1"}));
-  EXPECT_THAT(world.progress_.given_back, ElementsAre("digits-worker-1"));
+  EXPECT_THAT(world.poller.given_back, ElementsAre("digits-worker-1"));
   world.DrainQueue();
   world.KubeletsStartPods();
   world.DrainQueue();
@@ -236,7 +236,7 @@ TEST_F(JobLife, SuspendedAndResumed) {
   EXPECT_EQ(world.State(), "Suspended 0/2 Suspended\n");
   EXPECT_FALSE(world.JobStatus().contains("startTime"));
   EXPECT_TRUE(world.client.Find(kube::kSecret, {"default", "digits-job"}));
-  EXPECT_THAT(world.progress_.followed, IsEmpty());
+  EXPECT_THAT(world.poller.followed, IsEmpty());
   world.Advance(seconds(100));
   world.Change("/spec/runPolicy/suspend", false);
   world.DrainQueue();
@@ -285,8 +285,8 @@ TEST_F(JobLife, AQuotaInTheWayIsToldAndTriedAgain) {
   world.DrainQueue();
   EXPECT_THAT(world.State(), StartsWith("Pending 0/2 QuotaExceeded\n"));
   EXPECT_THAT(world.MessageOf("Running"), HasSubstr("raise the ResourceQuota"));
-  ASSERT_TRUE(world.wake_);
-  EXPECT_LE(*world.wake_, seconds(10));
+  ASSERT_TRUE(world.next_wake);
+  EXPECT_LE(*world.next_wake, seconds(10));
   world.Advance(seconds(10));
   world.DrainQueue();
   EXPECT_EQ(world.State(), "Starting 0/2 ServersStarting\ndigits-paramserver-0 Pending\n");
@@ -296,8 +296,8 @@ TEST_F(JobLife, APodThatStaysSilentIsToldAfterHalfAMinute) {
   world.Apply(
       MakeJob("digits").Set("/spec/model", {{"configMapRef", {{"name", "m"}, {"key", "k"}}}}));
   world.DrainQueue();
-  ASSERT_TRUE(world.wake_);
-  world.Advance(*world.wake_);
+  ASSERT_TRUE(world.next_wake);
+  world.Advance(*world.next_wake);
   world.DrainQueue();
   EXPECT_THAT(world.State(), StartsWith("Pending 0/2 PodNotStarting\n"));
   EXPECT_THAT(world.MessageOf("Running"), HasSubstr("kubectl describe pod -n default"));
@@ -328,11 +328,11 @@ TEST_F(JobLife, AFinishedJobGoesWhenItsTimeIsOver) {
   world.DrainQueue();
   EXPECT_EQ(world.State(), "Failed 0/2 Finished Failed\ndigits-paramserver-0 Succeeded\n");
   EXPECT_EQ(world.MessageOf("Failed"), "loss is NaN");
-  ASSERT_TRUE(world.wake_);
-  world.Advance(*world.wake_);
+  ASSERT_TRUE(world.next_wake);
+  world.Advance(*world.next_wake);
   world.DrainQueue();
   EXPECT_EQ(world.State(), "");
-  EXPECT_THAT(world.progress_.latest, IsEmpty());
+  EXPECT_THAT(world.poller.latest, IsEmpty());
 }
 
 TEST_F(JobLife, AJobThatIsBeingDeletedIsLeftAlone) {

@@ -32,13 +32,13 @@ class WorldView final : public ClusterView {
   explicit WorldView(const kube::FakeClient& client) : client_(client) {}
   [[nodiscard]] std::optional<nlohmann::json> FindJob(const kube::ObjectName& name) const override {
     if (!frozen) return client_.Find(kube::kElephasJob, name);
-    const auto found = jobs.find(name);
-    return found == jobs.end() ? std::nullopt : std::optional(found->second);
+    const auto found = jobs_.find(name);
+    return found == jobs_.end() ? std::nullopt : std::optional(found->second);
   }
   [[nodiscard]] std::vector<Pod> PodsOf(const std::string& ns,
                                         const std::string& uid) const override {
     std::vector<Pod> out;
-    for (const auto& object : frozen ? pods : client_.All(kube::kPod)) {
+    for (const auto& object : frozen ? pods_ : client_.All(kube::kPod)) {
       auto pod = DecodePod(object);
       if (pod && pod->owner_uid == uid && kube::NameOf(object).ns == ns) {
         out.push_back(*std::move(pod));
@@ -47,8 +47,8 @@ class WorldView final : public ClusterView {
     return out;
   }
   void Freeze() {
-    for (const auto& job : client_.All(kube::kElephasJob)) jobs[kube::NameOf(job)] = job;
-    pods = client_.All(kube::kPod);
+    for (const auto& job : client_.All(kube::kElephasJob)) jobs_[kube::NameOf(job)] = job;
+    pods_ = client_.All(kube::kPod);
     frozen = true;
   }
 
@@ -56,8 +56,8 @@ class WorldView final : public ClusterView {
 
  private:
   const kube::FakeClient& client_;
-  std::map<kube::ObjectName, nlohmann::json> jobs;
-  std::vector<nlohmann::json> pods;
+  std::map<kube::ObjectName, nlohmann::json> jobs_;
+  std::vector<nlohmann::json> pods_;
 };
 
 class WorldProgress final : public ProgressSource {
@@ -141,7 +141,7 @@ class World {
   // --- servers ---
   void ServerSays(Progress progress) {
     progress.epochs = 2;
-    progress_.latest[Uid()] = progress;
+    poller.latest[Uid()] = progress;
   }
   // The API server's choice.
   [[nodiscard]] std::string Uid() const {
@@ -162,9 +162,9 @@ class World {
 
   // --- the operator ---
   void RestartOperator() {
-    progress_ = {};
+    poller = {};
     reconciler_ = std::make_unique<Reconciler>(
-        Reconciler::Parts{client, view, progress_,
+        Reconciler::Parts{client, view, poller,
                           [this](const Job&, const JobEvent& event) {
                             events.push_back((event.warning ? "Warning " : "Normal ") +
                                              event.reason);
@@ -174,7 +174,7 @@ class World {
   }
   Status ReconcileOnce() {
     const auto wake = reconciler_->Reconcile(kName);
-    wake_ = wake.ok() ? *wake : std::nullopt;
+    next_wake = wake.ok() ? *wake : std::nullopt;
     return wake.status();
   }
   // Until a reconcile writes nothing; each write wakes the next one, as a watch would.
@@ -225,8 +225,8 @@ class World {
   kube::FakeClient client{clock};
   WorldView view{client};
   std::vector<std::string> events, calls;
-  std::optional<std::chrono::milliseconds> wake_;
-  WorldProgress progress_;
+  std::optional<std::chrono::milliseconds> next_wake;
+  WorldProgress poller;
 
  private:
   static std::string RoleOf(const std::string& name) {

@@ -12,6 +12,7 @@ namespace elephas {
 namespace {
 
 struct Free {
+  // NOLINTNEXTLINE(cppcoreguidelines-no-malloc): this is the owner
   void operator()(float* memory) const { std::free(memory); }
 };
 using Memory = std::unique_ptr<float, Free>;

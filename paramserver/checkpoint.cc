@@ -329,7 +329,7 @@ Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
       data.push_back(std::as_bytes(model.slots[i]->floats()));
     }
   }
-  std::string header = safetensors::SerializeHeader(metadata, std::move(tensors));
+  std::string header = safetensors::SerializeHeader(metadata, tensors);
   Crc32 crc;
   crc.Add(std::as_bytes(std::span(header)));
   for (const auto& bytes : data) crc.Add(bytes);

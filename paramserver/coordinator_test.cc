@@ -46,11 +46,11 @@ class CoordinatorTest : public testing::Test {
     return text + " " + std::to_string(task.epoch.value()) + "/" +
            std::to_string(task.partition.value());
   }
-  std::optional<Lease> Lease_(const std::string& worker, bool prefetch = false) {
+  std::optional<Lease> LeaseFor(const std::string& worker, bool prefetch = false) {
     return coordinator_.Acquire(worker, clock_.Now(), prefetch, plan_, ledger_);
   }
   std::string Takes(const std::string& worker, bool prefetch = false) {
-    const std::optional<Lease> lease = Lease_(worker, prefetch);
+    const std::optional<Lease> lease = LeaseFor(worker, prefetch);
     if (!lease) return "nothing";
     held_[Short(lease->task)] = lease->id;
     return Short(lease->task);
@@ -166,7 +166,7 @@ TEST_F(CoordinatorTest, NoTaskIsLeasedTwice) {
 
 TEST_F(CoordinatorTest, ALeaseSaysWhatIsLeftAndGrowsInNumber) {
   Joins("a");
-  const std::optional<Lease> first = Lease_("a");
+  const std::optional<Lease> first = LeaseFor("a");
   ASSERT_TRUE(first);
   EXPECT_EQ(first->batches, (Range{0, 2}));
   EXPECT_EQ(first->rows, (Range{0, 4}));
@@ -174,7 +174,7 @@ TEST_F(CoordinatorTest, ALeaseSaysWhatIsLeftAndGrowsInNumber) {
   Apply(ledger_, plan_, Train(0, 0), {0, 1});
   Advance(kLease);
   EXPECT_THAT(Expired(), ElementsAre("a train 0/0"));
-  const std::optional<Lease> second = Lease_("a");
+  const std::optional<Lease> second = LeaseFor("a");
   ASSERT_TRUE(second);
   EXPECT_EQ(second->task, first->task);
   EXPECT_EQ(second->batches, (Range{1, 2}));
@@ -259,12 +259,12 @@ TEST_F(CoordinatorTest, AFinishedTaskLeavesTheLeasesAndAHalfFinishedOneStays) {
 
 TEST_F(CoordinatorTest, ANewIncarnationForgetsEverybodyButNumbersGrowOn) {
   Joins("a");
-  const LeaseId before = Lease_("a")->id;
+  const LeaseId before = LeaseFor("a")->id;
   coordinator_.Reset();
   EXPECT_FALSE(Beats("a"));
   EXPECT_THAT(coordinator_.leases(), IsEmpty());
   Joins("a");
-  EXPECT_GT(Lease_("a")->id, before);
+  EXPECT_GT(LeaseFor("a")->id, before);
 }
 
 TEST_F(CoordinatorTest, ExamplesAreCountedPerWorker) {
@@ -372,9 +372,9 @@ TEST_F(CoordinatorTest, WorkersThatAreGivenUpDoNotHoldPrefetchBack) {
 // for ever, and the epoch would never have ended.
 TEST_F(CoordinatorTest, AGrantThatWasNeverHeardOfIsGivenAgain) {
   Joins("a");
-  const std::optional<Lease> lost = Lease_("a");
+  const std::optional<Lease> lost = LeaseFor("a");
   Advance(seconds(10));
-  const std::optional<Lease> again = Lease_("a");
+  const std::optional<Lease> again = LeaseFor("a");
   ASSERT_TRUE(again);
   EXPECT_EQ(again->id, lost->id);
   EXPECT_EQ(again->task, lost->task);
@@ -400,7 +400,7 @@ TEST_F(CoordinatorTest, ALeaseOnWhatIsDoneDoesNotKeepTheNextRoundFromAnybody) {
   Joins("b");
   EXPECT_EQ(Takes("a"), "train 0/0");
   Apply(ledger_, plan_, Train(0, 0), {0, 1});
-  const std::optional<Lease> next = Lease_("b");
+  const std::optional<Lease> next = LeaseFor("b");
   ASSERT_TRUE(next);
   EXPECT_EQ(next->batches, (Range{1, 2}));
 }

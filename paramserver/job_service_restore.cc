@@ -201,7 +201,7 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
   Checkpoint& checkpoint = *loaded;
   ELEPHAS_ASSIGN_OR_RETURN(ModelLayout layout, ModelLayoutFromJson(checkpoint.layout));
   ELEPHAS_RETURN_IF_ERROR(TakeLayout(layout));
-  const Status same = plan_->CheckContinues(checkpoint.plan);
+  Status same = plan_->CheckContinues(checkpoint.plan);
   if (!same.ok()) {
     Empty(incarnation);
     return same;
@@ -212,7 +212,7 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
     return ledger.status();
   }
   ledger_ = *std::move(ledger);
-  const Status fits = CheckSizes(checkpoint, *store_, layout.slot_names.size());
+  Status fits = CheckSizes(checkpoint, *store_, layout.slot_names.size());
   if (!fits.ok()) {
     Empty(incarnation);
     return fits;

@@ -25,7 +25,7 @@ TEST_F(JobServiceSampleTest, SaysWhatTheStatusSays) {
   clock_.Advance(milliseconds(250));
   const JobSample sample = service_->Sample();
   const auto status = service_->StatusJson();
-  EXPECT_EQ(sample.state, status.at("state"));
+  EXPECT_EQ(sample.state, status.at("state").get<std::string>());
   EXPECT_EQ(sample.version, status.at("version"));
   EXPECT_EQ(sample.epoch, status.at("epoch"));
   EXPECT_EQ(sample.epochs, status.at("epochs"));

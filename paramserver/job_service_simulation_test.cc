@@ -73,7 +73,7 @@ class Simulation {
       if (turn == kBadWeather) ClearUp();
       if (turn < kBadWeather && SomethingGoesWrong()) continue;
       if (random_.Below(100) < 20) clock_.Advance(milliseconds(random_.Below(120)));
-      const std::int64_t server = static_cast<std::int64_t>(random_.Below(down_.size()));
+      const auto server = static_cast<std::int64_t>(random_.Below(down_.size()));
       if (random_.Below(100) < 10 && down_[static_cast<std::size_t>(server)]) Boot(server);
       if (server > 0 && random_.Below(100) < 30) cluster_.TalkToServer0(server);
 
@@ -111,11 +111,12 @@ class Simulation {
   bool SomethingGoesWrong() {
     const std::uint64_t dice = random_.Below(1000);
     std::uint64_t edge = 0;
+    const auto falls_on = [&](std::uint64_t share) { return dice < (edge += share); };
     Process& process = workers_[random_.Below(workers_.size())];
-    if (dice < (edge += weather_.worker_crash)) {
+    if (falls_on(weather_.worker_crash)) {
       process.worker->Crash();
       ++damage_.worker_crashes;
-    } else if (dice < (edge += weather_.server_crash)) {
+    } else if (falls_on(weather_.server_crash)) {
       const auto server = random_.Below(down_.size());
       if (down_[server]) return false;
       cluster_.Kill(static_cast<std::int64_t>(server));
@@ -124,11 +125,11 @@ class Simulation {
       if (random_.Below(100) < weather_.lose_cut) {
         cluster_.LoseNewestCheckpoint(static_cast<std::int64_t>(server));
       }
-    } else if (dice < (edge += weather_.freeze)) {
+    } else if (falls_on(weather_.freeze)) {
       process.frozen = static_cast<int>(random_.Below(60));
       ++damage_.freezes;
       if (random_.Below(2) == 0) clock_.Advance(scenario_.lease_duration + milliseconds(1));
-    } else if (dice < edge + weather_.ghost) {
+    } else if (falls_on(weather_.ghost)) {
       process.worker->GhostOfALease();
     } else {
       return false;

@@ -96,7 +96,7 @@ class ThreadsTest : public testing::TestWithParam<Case> {
       SplitMix64 random(42);
       for (int kill = 0; kill < kills && go_on(); ++kill) {
         // After some progress, so that there is something to lose.
-        const std::int64_t victim =
+        const auto victim =
             static_cast<std::int64_t>(random.Below(static_cast<std::uint64_t>(scenario_.servers)));
         WaitForProgress(cluster, go_on);
         cluster.Kill(victim);

@@ -68,7 +68,7 @@ class Ledger {
   [[nodiscard]] Result<MetricSums> Totals() const;
 
   [[nodiscard]] nlohmann::json ToJson() const;
-  static Result<Ledger> FromJson(const JobPlan& plan, const nlohmann::json& json);
+  static Result<Ledger> FromJson(const JobPlan& plan, const nlohmann::json& input);
 
  private:
   struct Progress {
@@ -84,7 +84,7 @@ class Ledger {
   [[nodiscard]] bool AllPartitionsDone(WorkKind kind, Epoch epoch) const;
   Progress& At(const TaskId& task);
   static nlohmann::json ProgressToJson(const std::vector<Progress>& list);
-  Result<std::vector<Progress>> ProgressFromJson(const nlohmann::json& json, WorkKind kind,
+  Result<std::vector<Progress>> ProgressFromJson(const nlohmann::json& input, WorkKind kind,
                                                  std::int64_t epoch) const;
 
   JobPlan plan_;

@@ -24,7 +24,7 @@ TEST(LedgerTest, AnUpdateIsAppliedWhereTheTaskStandsAndOnlyOnce) {
 
   struct Row {
     Range batches;
-    Verdict verdict;
+    Verdict verdict = Verdict::kApply;
   };
   for (const Row& row : {Row{{0, 2}, Verdict::kDuplicate}, Row{{0, 1}, Verdict::kDuplicate},
                          Row{{1, 2}, Verdict::kDuplicate}, Row{{1, 3}, Verdict::kConflict},

@@ -38,6 +38,6 @@ class Monitor {
 // Numbers of a callback's state: JSON has no NaN and no infinity.
 nlohmann::json StateNumber(std::optional<double> value);
 // Null is nothing. kInvalid for anything that StateNumber does not give.
-Result<std::optional<double>> StateNumberFrom(const nlohmann::json& json);
+Result<std::optional<double>> StateNumberFrom(const nlohmann::json& input);
 
 }  // namespace elephas

@@ -140,7 +140,7 @@ Result<HttpReply> GetModel(Context& context, Call&) {
   reply.body =
       safetensors::SerializeHeader({{"version", std::to_string(snapshot.version.value())},
                                     {"incarnation", std::to_string(snapshot.incarnation.value())}},
-                                   std::move(tensors));
+                                   tensors);
   reply.headers.emplace_back("Content-Disposition", "attachment; filename=\"model.safetensors\"");
   return reply;
 }

@@ -30,7 +30,7 @@ HttpReply SnapshotReply(const Snapshot& snapshot) {
       safetensors::SerializeHeader({{"version", std::to_string(kept->version.value())},
                                     {"incarnation", std::to_string(kept->incarnation.value())},
                                     {"iterations", std::to_string(kept->iterations)}},
-                                   std::move(tensors));
+                                   tensors);
   reply.headers.emplace_back("ETag", EntityTag(*kept));
   reply.keep_alive = std::move(kept);
   return reply;

@@ -84,9 +84,9 @@ inline json Update() {
           {"steps", 4},       {"metrics", json::array({json::object()})}};
 }
 
-inline std::string UpdateBody(std::vector<safetensors::TensorInfo> tensors, const std::string& data,
-                              const json& update = Update()) {
-  return safetensors::SerializeHeader({{"update", update.dump()}}, std::move(tensors)) + data;
+inline std::string UpdateBody(const std::vector<safetensors::TensorInfo>& tensors,
+                              const std::string& data, const json& update = Update()) {
+  return safetensors::SerializeHeader({{"update", update.dump()}}, tensors) + data;
 }
 inline std::string GoodUpdate() {
   return UpdateBody({Tensor("delta", {6})}, Floats({1, 2, 3, 4, 5, 6}));

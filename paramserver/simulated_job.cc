@@ -127,7 +127,7 @@ nlohmann::json ExpectedHistory(const Scenario& scenario) {
 // ---------------------------------------------------------------- servers
 
 SimulatedCluster::SimulatedCluster(Scenario scenario, const Clock& clock, std::string folder)
-    : scenario_(std::move(scenario)),
+    : scenario_(scenario),
       clock_(clock),
       folder_(std::move(folder)),
       layout_(LayoutOf(scenario_)),

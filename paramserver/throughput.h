@@ -20,7 +20,7 @@ class Throughput {
  private:
   struct Sample {
     Clock::TimePoint time;
-    std::int64_t total;
+    std::int64_t total = 0;
   };
   std::deque<Sample> samples_;
 };

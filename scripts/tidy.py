@@ -53,9 +53,15 @@ def fingerprint(files, command):
     return digest.hexdigest()
 
 
+def options_for(source):
+    """The static analyzer follows paths; a test is one path, which runs anyway, and takes it twenty times as long."""
+    return ["--checks=-clang-analyzer-*"] if source.name.endswith("_test.cc") else []
+
+
 def check(source, build):
     done = subprocess.run(
-        [CLANG_TIDY, "-p", str(build), "--quiet", "--extra-arg=-Wno-unknown-warning-option", str(source)],
+        [CLANG_TIDY, "-p", str(build), "--quiet", "--extra-arg=-Wno-unknown-warning-option"]
+        + [*options_for(source), str(source)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -90,7 +96,8 @@ def main():
     cache = build / "tidy-cache"
     cache.mkdir(exist_ok=True)
     keys = {
-        source: fingerprint(closure(source, memo), configuration + commands[source]) for source in sources
+        source: fingerprint(closure(source, memo), configuration + commands[source] + str(options_for(source)))
+        for source in sources
     }
     due = [source for source in sources if not (cache / keys[source]).exists()]
     print(f"clang-tidy: {len(due)} files to look at, {len(sources) - len(due)} unchanged since they passed")

@@ -177,7 +177,7 @@ Result<DeviceOptimizer> DeviceOptimizer::For(const Optimizer& optimizer,
 
 // Without looking at the norm from the host: the factor is computed where the numbers are.
 void DeviceOptimizer::Clip(Tensor& gradients) const {
-  const auto clip = [](Tensor part, double limit) {
+  const auto clip = [](const Tensor& part, double limit) {
     const Tensor norm = part.norm(2, at::kDouble);
     part.mul_(at::where(norm <= limit, at::ones_like(norm), limit / norm).to(at::kFloat));
   };

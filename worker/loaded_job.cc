@@ -21,7 +21,11 @@ using nlohmann::json;
 
 Result<keras_file::ModelFile> ReadModel(const JobSpec& spec, const std::string& base) {
   if (spec.model.inline_config) {
-    return keras_file::ModelFile{keras_file::ModernConfig(*spec.model.inline_config), {}, false};
+    const json& config = *spec.model.inline_config;
+    const json version = config.is_object() ? config.value("keras_version", json()) : json();
+    ELEPHAS_RETURN_IF_ERROR(
+        keras_file::CheckMeanings(config, version).Annotate("spec.model.inline"));
+    return keras_file::ModelFile{keras_file::ModernConfig(config), {}, false};
   }
   if (!spec.model.uri) return Invalid("spec.model: only uri and inline can be read here");
   ELEPHAS_ASSIGN_OR_RETURN(const std::string path, ResolveUri(*spec.model.uri, base));

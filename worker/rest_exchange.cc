@@ -80,7 +80,7 @@ Body MakeBody(const std::string& name, std::span<const float> values,
          0,
          0});
   }
-  body.header = safetensors::SerializeHeader(metadata, std::move(tensors));
+  body.header = safetensors::SerializeHeader(metadata, tensors);
   body.pieces.push_back({});  // the header's place: its bytes must not move any more
   body.pieces.push_back(std::as_bytes(values));
   for (const auto& row : slots) body.pieces.push_back(std::as_bytes(row));

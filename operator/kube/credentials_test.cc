@@ -15,8 +15,10 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 
 class CredentialsTest : public testing::Test {
- protected:
+ public:
   ~CredentialsTest() override { std::filesystem::remove(file_); }
+
+ protected:
   void Write(const std::string& text) { ASSERT_TRUE(WriteWholeFile(file_, text).ok()); }
   static ExecPlugin Shell(const std::string& script) {
     return {.api_version = "client.authentication.k8s.io/v1",

@@ -50,11 +50,11 @@ struct TlsSetup {
   }
 };
 
-template <auto Free>
+template <auto free_it>
 struct Freed {
   template <typename T>
   void operator()(T* pointer) const {
-    Free(pointer);
+    free_it(pointer);
   }
 };
 using BioPtr = std::unique_ptr<BIO, Freed<BIO_free>>;
@@ -128,10 +128,10 @@ void SetUpTls(TlsSetup& setup, boost::asio::ssl::context& context) {
   if (!setup.insecure) SSL_CTX_set_cert_verify_callback(ssl, VerifyPeer, &setup);
   if (!setup.cert_pem.empty()) {
     boost::system::error_code error;
-    context.use_certificate_chain(boost::asio::buffer(setup.cert_pem), error);
+    (void)context.use_certificate_chain(boost::asio::buffer(setup.cert_pem), error);
     if (!error) {
-      context.use_private_key(boost::asio::buffer(setup.key_pem), boost::asio::ssl::context::pem,
-                              error);
+      (void)context.use_private_key(boost::asio::buffer(setup.key_pem),
+                                    boost::asio::ssl::context::pem, error);
     }
     if (error) setup.Remember("the client certificate: " + error.message());
   }

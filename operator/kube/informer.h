@@ -131,7 +131,7 @@ class Informer final : private ReflectorSink {
   void Deleted(const ObjectName& name) override { Put(name, nullptr); }
 
   // `now` null: takes it out.
-  void Put(const ObjectName& name, Ptr now) {
+  void Put(const ObjectName& name, const Ptr& now) {
     Ptr old;
     {
       const std::lock_guard lock(mutex_);

@@ -30,6 +30,7 @@ struct Part {
   }
   [[nodiscard]] Status Error(std::string_view message) const {
     std::string where = file;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): shared_ptr's own comparison confuses it
     const int at = node != nullptr ? node->place.line : line;
     if (at > 0) where += ":" + std::to_string(at);
     return Invalid(where + ": " + (path.empty() ? "" : path + ": ") + std::string(message));

@@ -197,12 +197,14 @@ TEST(KubeconfigTest, UsersMayHaveATokenFileAPasswordOrAPlugin) {
 }
 
 class KubeconfigFilesTest : public testing::Test {
+ public:
+  ~KubeconfigFilesTest() override { std::filesystem::remove_all(folder_); }
+
  protected:
   KubeconfigFilesTest() {
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_ + "/.kube");
   }
-  ~KubeconfigFilesTest() override { std::filesystem::remove_all(folder_); }
   void Write(const std::string& name, const std::string& text) {
     ASSERT_TRUE(WriteWholeFile(folder_ + "/" + name, text).ok());
   }

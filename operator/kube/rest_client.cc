@@ -89,7 +89,7 @@ class RestClient final : public Client {
     // The server ends the watch by itself; ours is there in case it does not.
     const StreamLimits limits{.silence = options.silence,
                               .duration = options.duration + milliseconds(5'000)};
-    const Status end = Stream(
+    Status end = Stream(
         "watch", kind, {.method = "GET", .target = ResourcePath(kind, {options.ns}, "", query)},
         limits,
         [&](std::string_view piece) {

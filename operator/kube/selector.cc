@@ -51,7 +51,7 @@ Result<bool> InSet(const nlohmann::json& labels, std::string_view part, std::siz
 
 Result<bool> MatchesPart(const nlohmann::json& labels, std::string_view part) {
   if (const auto at = part.find(" notin "); at != std::string_view::npos) {
-    const auto in = InSet(labels, part, at, " notin ");
+    auto in = InSet(labels, part, at, " notin ");
     if (!in.ok()) return in;
     return !*in;
   }

@@ -15,11 +15,11 @@ namespace elephas::kube {
 
 namespace {
 
-template <auto Free>
+template <auto free_it>
 struct Freed {
   template <typename T>
   void operator()(T* pointer) const {
-    Free(pointer);
+    free_it(pointer);
   }
 };
 using BioPtr = std::unique_ptr<BIO, Freed<BIO_free>>;

@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import keras
 import keras2
 import numpy as np
@@ -194,21 +195,72 @@ def test_trains_and_predicts_and_keras_3_opens_what_comes_out(tmp_path, run, cas
     assert np.isfinite(opened.evaluate(x, LABELS, verbose=0)[0])
 
 
-@pytest.mark.parametrize("case", [embedding_and_bidirectional, convolutions, attention_over_itself],
-                         ids=lambda case: case.__name__)
-def test_an_archive_of_tf_keras_predicts_and_trains(tmp_path, run, case):
+@pytest.mark.parametrize(
+    "case,steps", [(embedding_and_bidirectional, 5), (convolutions, 0), (attention_over_itself, 5)],
+    ids=lambda value: getattr(value, "__name__", str(value)))
+def test_an_archive_of_tf_keras_predicts_and_trains(tmp_path, run, case, steps):
     x, config, model, loss = made(case)
-    keras2.save_archive(tmp_path / "model.keras", config, model, steps=5)
+    keras2.save_archive(tmp_path / "model.keras", config, model, steps)
     np.savez(tmp_path / "data.npz", x=x, y=LABELS)
 
     run(keras_job(tmp_path, "model.keras", task="predict", output={"uri": "predicted"}), "--quiet")
     predictions = np.load(tmp_path / "predicted" / "predictions.npy")
     np.testing.assert_allclose(predictions, model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
 
+    # With what it was compiled with, but the optimizer's state: Keras 2 kept another one.
     run(keras_job(tmp_path, "model.keras", mode="synchronous", data_partitions=1,
-                  compile={"optimizer": keras2.sgd(0.05), "loss": loss},
                   fit={"epochs": 2, "batchSize": BATCH, "shuffle": False}), "--quiet")
     model.compile(keras.optimizers.SGD(0.05), loss)
     model.fit(x, LABELS, epochs=2, batch_size=BATCH, shuffle=False, verbose=0)
     opened = keras.models.load_model(tmp_path / "out" / "model.keras")
     np.testing.assert_allclose(opened.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("counter", ["Adam/iter:0", "iteration:0"])  # before 2.11, and from there on
+@pytest.mark.parametrize("steps", [0, 5])
+def test_an_optimizer_of_keras_2_starts_anew(tmp_path, run, counter, steps):
+    x, config, model, loss = made(list_of_layers)
+    weights = {layer.name: layer.get_weights() for layer in model.layers}
+    keras2.save(tmp_path / "model.h5", config, weights, loss)
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        state = {counter: np.int64(steps)}
+        if steps:
+            state.update({f"SGD/m/{i}:0": np.ones(w.shape, np.float32) for i, w in enumerate(model.get_weights())})
+        group = file.create_group("optimizer_weights")
+        group.attrs["weight_names"] = [name.encode() for name in state]
+        for name, value in state.items():
+            group[name] = value
+    np.savez(tmp_path / "data.npz", x=x, y=LABELS)
+    run(keras_job(tmp_path, mode="synchronous", data_partitions=1,
+                  fit={"epochs": 2, "batchSize": BATCH, "shuffle": False}), "--quiet")
+    model.compile(keras.optimizers.SGD(0.05), loss)
+    model.fit(x, LABELS, epochs=2, batch_size=BATCH, shuffle=False, verbose=0)
+    opened = keras.models.load_model(tmp_path / "out" / "model.keras")
+    assert int(opened.optimizer.iterations) == int(model.optimizer.iterations)
+    for ours, theirs in zip(opened.get_weights(), model.get_weights()):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["model.h5", "model.keras", "model.json", "inline"])
+def test_a_function_that_keras_3_computes_otherwise_is_refused(tmp_path, elephas, form):
+    hidden = keras2.recurrent("GRU", "gru", 4, recurrent_activation="hard_sigmoid")
+    config = keras2.sequential(keras2.input_layer("input_1", (6, 8)), hidden)
+    model = keras.Sequential([keras.Input((6, 8)), layers.GRU(4, recurrent_activation="hard_sigmoid", name="gru")])
+    keras2.save(tmp_path / "model.h5", config, {"gru": model.get_weights()}, "mse")
+    keras2.save_archive(tmp_path / "model.keras", config, model, 0)
+    text = {**config, "keras_version": "2.15.0", "backend": "tensorflow"}
+    (tmp_path / "model.json").write_text(json.dumps(text))
+    np.savez(tmp_path / "data.npz", x=SERIES)
+    path = keras_job(tmp_path, form, task="predict")
+    if form == "inline":
+        path = manifest(tmp_path, text, task="predict")
+    process = elephas("run", path)
+    assert process.wait(60) == 1, process.output
+    assert "layer 'gru' (GRU): recurrent_activation 'hard_sigmoid' was 0.2 x + 0.5 in Keras 2" in process.output
+
+    # Keras 3's own is computed as Keras 3 does.
+    model.save(tmp_path / "model.keras")
+    process = elephas("run", keras_job(tmp_path, "model.keras", task="predict"))
+    assert process.wait(60) == 0, process.output
+    predictions = np.load(tmp_path / "out" / "predictions.npy")
+    np.testing.assert_allclose(predictions, model.predict(SERIES, verbose=0), rtol=1e-5, atol=1e-6)

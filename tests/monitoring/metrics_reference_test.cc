@@ -80,9 +80,9 @@ class OperatorTable {
 std::vector<Program> Programs() {
   std::vector<Program> programs;
 #ifdef ELEPHAS_WITH_OPERATOR
-  static const OperatorTable of_operator;
+  static const OperatorTable kOfOperator;
   programs.push_back({"Operator", "Served at `/metrics` of the operator's port, beside its probes.",
-                      of_operator.table()});
+                      kOfOperator.table()});
 #endif
   const std::vector<Program> others{
       {"Parameter server",

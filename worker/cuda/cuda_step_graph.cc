@@ -79,7 +79,7 @@ class CudaStepGraph final : public StepGraph {
       const std::string reason = Reason(error);
       try {
         graph->capture_end();
-      } catch (const std::exception&) {
+      } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): nothing is to be done
         // It says again that the recording broke off.
       }
       (void)cudaGetLastError();

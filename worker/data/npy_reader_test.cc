@@ -101,7 +101,8 @@ TEST(NpyReaderTest, ColumnMajorIsTurnedRound) {
   for (int i = 0; i < 20; ++i) {
     for (int j = 0; j < 3; ++j) {
       for (int k = 0; k < 2; ++k) {
-        values[static_cast<std::size_t>(i + 20 * j + 60 * k)] = 100 * i + 10 * j + k;
+        const int at = i + 20 * j + 60 * k;
+        values[static_cast<std::size_t>(at)] = 100 * i + 10 * j + k;
       }
     }
   }

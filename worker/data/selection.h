@@ -24,6 +24,6 @@ struct Selection {
 
 // `json`: null, a name, a list of names, or a map from model name to a name or a list of names.
 // `field` ("spec.data.features") starts the message when it is something else.
-Result<Selection> ParseSelection(const nlohmann::json& json, std::string_view field);
+Result<Selection> ParseSelection(const nlohmann::json& value, std::string_view field);
 
 }  // namespace elephas

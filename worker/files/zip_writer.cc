@@ -50,7 +50,7 @@ Status WriteZip(const std::string& path, const std::vector<ZipMember>& members) 
     }
   }
   if (zip_close(zip.get()) != 0) return failed();
-  zip.release();  // closed and freed
+  (void)zip.release();  // closed and freed
   return file.Commit();
 }
 

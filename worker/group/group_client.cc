@@ -92,8 +92,7 @@ Status GroupClient::StageModel(GroupCommitHeader header, const ModelLayout& layo
     tensors.push_back({"slots", "F32", {rows, layout.trainable_elements}, 0, 0});
   }
   const std::string text = safetensors::SerializeHeader(
-      {{"commit", ToJson(header).dump()}, {"iterations", std::to_string(iterations)}},
-      std::move(tensors));
+      {{"commit", ToJson(header).dump()}, {"iterations", std::to_string(iterations)}}, tensors);
   const std::vector<std::span<const std::byte>> pieces{
       std::as_bytes(std::span(text)), std::as_bytes(parameters), std::as_bytes(slots)};
   ELEPHAS_ASSIGN_OR_RETURN(

@@ -55,7 +55,7 @@ float WeightOf(std::int64_t examples, std::int64_t total) {
 
 }  // namespace
 
-GroupTrainer::GroupTrainer(Parts parts, OptimizerState initial_state)
+GroupTrainer::GroupTrainer(const Parts& parts, OptimizerState initial_state)
     : spec_(parts.spec),
       layout_(parts.layout),
       worker_(parts.joined.worker),

@@ -45,7 +45,7 @@ class GroupTrainer {
     TrainLoop& train_loop;
   };
   // All references must outlive it.
-  explicit GroupTrainer(Parts parts, OptimizerState initial_state);
+  explicit GroupTrainer(const Parts& parts, OptimizerState initial_state);
   ~GroupTrainer();
 
   // Trains with the group up to the epoch's end, or says that there is nothing to do with it now

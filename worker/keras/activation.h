@@ -24,7 +24,7 @@ struct Activation {
 
 // A name, a serialized function, or a serialized activation layer without weights (LeakyReLU, …);
 // null is linear. kInvalid names what is unknown.
-Result<Activation> ParseActivation(const nlohmann::json& json, const std::string& where);
+Result<Activation> ParseActivation(const nlohmann::json& input, const std::string& where);
 // The option `name` of a layer whose output keeps its shape, which rules out glu.
 Activation ReadActivation(ConfigReader& config, std::string_view name, const char* fallback);
 

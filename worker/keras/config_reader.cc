@@ -117,7 +117,8 @@ bool ConfigReader::Bool(std::string_view name, std::optional<bool> fallback) {
   return field->get<bool>();
 }
 
-std::string ConfigReader::String(std::string_view name, std::optional<std::string> fallback) {
+std::string ConfigReader::String(std::string_view name,
+                                 const std::optional<std::string>& fallback) {
   const json* field = Field(name);
   if (field == nullptr) {
     if (!fallback) Fail(Quoted(name) + " is missing");

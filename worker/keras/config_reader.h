@@ -36,7 +36,7 @@ class ConfigReader {
   double Number(std::string_view name, std::optional<double> fallback);
   std::optional<double> OptionalNumber(std::string_view name);
   bool Bool(std::string_view name, std::optional<bool> fallback);
-  std::string String(std::string_view name, std::optional<std::string> fallback);
+  std::string String(std::string_view name, const std::optional<std::string>& fallback);
   // One of `choices`.
   std::string Choice(std::string_view name, std::string fallback,
                      std::initializer_list<std::string_view> choices);
@@ -77,9 +77,9 @@ struct ObjectConfig {
   nlohmann::json config;  // an object; empty for a bare name
 };
 // kInvalid for another form and for custom objects (a registered_name with a package).
-Result<ObjectConfig> ParseObject(const nlohmann::json& json, const std::string& where);
+Result<ObjectConfig> ParseObject(const nlohmann::json& input, const std::string& where);
 
 // True when `json` nests deeper than `limit`. Does not recurse.
-bool DeeperThan(const nlohmann::json& json, int limit);
+bool DeeperThan(const nlohmann::json& root, int limit);
 
 }  // namespace elephas::keras

@@ -182,6 +182,7 @@ Result<Graph::ShapeTable> Graph::InferShapes(const ShapeList& inputs,
     }
     Layer& layer = *entries_[node.layer].layer;
     if (!built[node.layer]) {
+      // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): without makers all are built
       WeightMaker& maker = (*makers)[node.layer];
       layer.identity.trainable = maker.trainable();
       if (const Status status = layer.Build(node.call, shapes, maker); !status.ok()) {

@@ -23,7 +23,7 @@ using Initializer =
     std::function<void(const Shape& shape, std::uint64_t seed, std::span<float> values)>;
 
 // `json` as Keras writes it; null means `fallback`. kInvalid names what is unknown.
-Result<Initializer> ParseInitializer(const nlohmann::json& json, const std::string& fallback,
+Result<Initializer> ParseInitializer(const nlohmann::json& input, const std::string& fallback,
                                      const std::string& where);
 // The option `name` of a layer.
 Initializer ReadInitializer(ConfigReader& config, const std::string& name,

@@ -60,7 +60,7 @@ bool IsModelClass(std::string_view class_name);
 
 // Makes the layer that `json` ({"class_name", "config", …}) describes, or the model inside the
 // model. `place` says where it sits ("model 'm' layers[2]"). kInvalid names place, layer and class.
-Result<std::unique_ptr<Layer>> MakeLayerFromJson(const nlohmann::json& json,
+Result<std::unique_ptr<Layer>> MakeLayerFromJson(const nlohmann::json& input,
                                                  const std::string& place);
 
 // For wrappers: makes the layer in the option `name` of `config`; null after a problem.

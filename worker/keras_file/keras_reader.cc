@@ -93,6 +93,14 @@ Result<std::string> Member(ZipReader& archive, std::string_view name, std::uint6
   return archive.ReadAll(*member, limit);
 }
 
+// What the archive says under keras_version; null when it does not.
+json KerasVersion(ZipReader& archive) {
+  const Result<std::string> text = Member(archive, "metadata.json", kMaxConfigBytes);
+  if (!text.ok()) return nullptr;
+  const Result<json> metadata = ParseConfig(*text, "metadata.json");
+  return metadata.ok() ? metadata->value("keras_version", json()) : json();
+}
+
 Result<SavedWeights> ReadArchiveWeights(ZipReader& archive, std::uint64_t max_bytes) {
   Result<std::string> image = Member(archive, "model.weights.h5", max_bytes);
   if (image.status().code() == Code::kNotFound) {
@@ -103,7 +111,7 @@ Result<SavedWeights> ReadArchiveWeights(ZipReader& archive, std::uint64_t max_by
   if (!image.ok()) return image.status();
   Result<Hdf5Contents> contents = ReadHdf5Bytes(*image, max_bytes);
   if (!contents.ok()) return contents.status().Annotate("model.weights.h5");
-  return SavedWeights::FromHdf5(*std::move(contents));
+  return SavedWeights::FromHdf5(*std::move(contents), IsKeras2(KerasVersion(archive)));
 }
 
 Result<ModelFile> ReadArchive(const std::string& path) {
@@ -113,6 +121,7 @@ Result<ModelFile> ReadArchive(const std::string& path) {
   if (!text.ok()) return Invalid(path + ": " + text.status().message());
   Result<json> config = ParseConfig(*text, "config.json");
   if (!config.ok()) return config.status().Annotate(path);
+  ELEPHAS_RETURN_IF_ERROR(CheckMeanings(*config, KerasVersion(archive)).Annotate(path));
   ModelFile file = FromSerialized(*std::move(config));
   file.has_weights = true;
   return file;
@@ -132,6 +141,8 @@ Result<ModelFile> ReadLegacy(const std::string& path) {
   ModelFile file;
   Result<json> config = ParseConfig(model->get_ref<const std::string&>(), "model_config");
   if (!config.ok()) return config.status().Annotate(path);
+  const json* version = contents->Attribute("", "keras_version");
+  if (version != nullptr) ELEPHAS_RETURN_IF_ERROR(CheckMeanings(*config, *version).Annotate(path));
   file.config = ModernConfig(*std::move(config));
   const json* training = contents->Attribute("", "training_config");
   if (training != nullptr && training->is_string()) {
@@ -147,6 +158,8 @@ Result<ModelFile> ReadJson(const std::string& path) {
   ELEPHAS_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kMaxConfigBytes));
   Result<json> config = ParseConfig(text, "the model");
   if (!config.ok()) return config.status().Annotate(path);
+  ELEPHAS_RETURN_IF_ERROR(
+      CheckMeanings(*config, config->value("keras_version", json())).Annotate(path));
   return FromSerialized(*std::move(config));
 }
 

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "worker/files/printable.h"
+
 namespace elephas::keras_file {
 
 namespace {
@@ -182,6 +184,11 @@ class Modernizer {
     SetModule(layer, "keras.layers", nullptr);
     json& config = layer["config"];
     if (!config.is_object()) return;
+    // Keras before 2.1.3 had no other GRU, and did not say so.
+    if (IsOneOf(class_name, {"GRU", "GRUCell"}) && config.contains("implementation") &&
+        !config.contains("reset_after")) {
+      config["reset_after"] = false;
+    }
     DropOldOptions(class_name, config);
     DropInitializerTypes(config);
     if (class_name == "InputLayer" && config.contains("batch_input_shape")) {
@@ -270,7 +277,33 @@ class Modernizer {
   std::size_t unnamed_ = 0;  // Sequential models that have no name
 };
 
+Status CheckActivations(const json& value) {
+  if (!value.is_structured()) return OkStatus();
+  if (IsLayer(value)) {
+    const json& config = value["config"];
+    for (const char* option : {"activation", "recurrent_activation"}) {
+      if (Text(config, option) != "hard_sigmoid") continue;
+      return Invalid("layer '" + Printable(Text(config, "name")) + "' (" +
+                     Printable(Text(value, "class_name")) + "): " + option +
+                     " 'hard_sigmoid' was 0.2 x + 0.5 in Keras 2 and is x / 6 + 0.5 in Keras 3; "
+                     "save the model with Keras 3 if that is meant");
+    }
+  }
+  for (const json& item : value) ELEPHAS_RETURN_IF_ERROR(CheckActivations(item));
+  return OkStatus();
+}
+
 }  // namespace
+
+bool IsKeras2(const json& version) {
+  if (!version.is_string()) return false;
+  const auto& text = version.get_ref<const std::string&>();
+  return text.starts_with("2.") || text.starts_with("1.");
+}
+
+Status CheckMeanings(const json& model, const json& version) {
+  return IsKeras2(version) ? CheckActivations(model) : OkStatus();
+}
 
 json ModernConfig(json model) {
   Modernizer().Layer(model);

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/result.h"
+
 namespace elephas::keras_file {
 
 // `model` ({"class_name", "config", …}) such that Keras 3 opens it: options that its classes no
@@ -12,5 +14,12 @@ namespace elephas::keras_file {
 // do (`time_major`) stays, for the builder to refuse; so does what is malformed. A config of Keras
 // 3 comes back as it is.
 nlohmann::json ModernConfig(nlohmann::json model);
+
+// Whether `version`, what a file names under keras_version, is one before Keras 3.
+bool IsKeras2(const nlohmann::json& version);
+
+// kInvalid when `version` is of Keras 2 and a layer of `model` asks for a function that has the
+// same name in Keras 3 and computes something else.
+Status CheckMeanings(const nlohmann::json& model, const nlohmann::json& version);
 
 }  // namespace elephas::keras_file

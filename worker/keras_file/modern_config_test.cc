@@ -67,6 +67,8 @@ TEST(ModernConfigTest, OptionsThatAskForNothingGo) {
   };
   const Case cases[] = {
       {"LSTM", {{"implementation", 2}, {"time_major", false}, {"units", 3}}, {{"units", 3}}},
+      {"GRU", {{"implementation", 1}}, {{"reset_after", false}}},
+      {"GRU", {{"implementation", 1}, {"reset_after", true}}, {{"reset_after", true}}},
       {"Embedding", {{"input_length", 7}}, json::object()},
       {"BatchNormalization",
        {{"axis", {3}}, {"renorm", false}, {"renorm_clipping", nullptr}, {"fused", true}},
@@ -161,6 +163,17 @@ TEST(ModernConfigTest, CallsAreWrittenAsKeras3WritesThem) {
               (json{{"args", test.args}, {"kwargs", test.kwargs}}))
         << test.before;
   }
+}
+
+TEST(CheckMeaningsTest, AFunctionThatKeras3ComputesOtherwiseIsRefusedWhereKeras2WroteIt) {
+  const json gru = Layer("GRU", {{"name", "g"}, {"recurrent_activation", "hard_sigmoid"}});
+  const json model = Layer("Sequential", {{"layers", {Layer("Bidirectional", {{"layer", gru}})}}});
+  EXPECT_TRUE(CheckMeanings(model, nullptr).ok());
+  EXPECT_TRUE(CheckMeanings(model, "3.5.0").ok());
+  const Status status = CheckMeanings(model, "2.15.0");
+  EXPECT_EQ(status.code(), Code::kInvalid);
+  EXPECT_TRUE(status.message().starts_with("layer 'g' (GRU): recurrent_activation 'hard_sigmoid'"));
+  EXPECT_TRUE(CheckMeanings(Layer("Dense", {{"activation", "sigmoid"}}), "2.15.0").ok());
 }
 
 }  // namespace

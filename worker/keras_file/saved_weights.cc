@@ -127,20 +127,20 @@ const Dataset* Keras3Dataset(const Hdf5Contents& contents, const Place& place) {
 
 }  // namespace
 
-SavedWeights::SavedWeights(Hdf5Contents contents, bool legacy, std::string root)
-    : contents_(std::move(contents)), legacy_(legacy), root_(std::move(root)) {}
+SavedWeights::SavedWeights(Hdf5Contents contents, bool legacy, bool keras2, std::string root)
+    : contents_(std::move(contents)), legacy_(legacy), keras2_(keras2), root_(std::move(root)) {}
 
-Result<SavedWeights> SavedWeights::FromHdf5(Hdf5Contents contents) {
+Result<SavedWeights> SavedWeights::FromHdf5(Hdf5Contents contents, bool keras2) {
   for (const std::string root : {"model_weights", ""}) {
     const auto group = contents.groups.find(root);
     if (group == contents.groups.end()) continue;
     if (group->second.contains("layer_names") || group->second.contains("layer_names0")) {
-      return SavedWeights(std::move(contents), /*legacy=*/true, root);
+      return SavedWeights(std::move(contents), /*legacy=*/true, keras2, root);
     }
   }
   for (const char* group : {"layers", "vars", "_layer_checkpoint_dependencies"}) {
     if (contents.groups.contains(group)) {
-      return SavedWeights(std::move(contents), /*legacy=*/false, "");
+      return SavedWeights(std::move(contents), /*legacy=*/false, keras2, "");
     }
   }
   return Invalid("holds no Keras weights");
@@ -222,8 +222,10 @@ Result<OptimizerState> SavedWeights::ReadOptimizer(const Object& tree, const Mod
     if (it == contents_.datasets.end()) return Invalid("'" + Printable(path) + "' is missing");
     variables.push_back(&it->second);
   }
-  // Keras 2 named its counter "Adam/iter:0" and kept its slots in another order.
-  if (legacy_ && paths[0].find("iteration") == std::string::npos) {
+  // Keras 2 kept its slots in another order, or more of them, and no learning rate beside. In .h5
+  // it named its counter "Adam/iter:0", from 2.11 on "iteration:0".
+  if (keras2_ ||
+      (legacy_ && (paths[0].find("iteration") == std::string::npos || paths[0].ends_with(":0")))) {
     return NotFound("the optimizer state is one of Keras 2");
   }
   return UnpackOptimizer(variables, TrainableVariables(tree), layout, optimizer);

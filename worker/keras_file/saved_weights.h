@@ -19,8 +19,8 @@ namespace elephas::keras_file {
 // weight_names.
 class SavedWeights {
  public:
-  // kInvalid when `contents` is neither.
-  static Result<SavedWeights> FromHdf5(Hdf5Contents contents);
+  // kInvalid when `contents` is neither. `keras2`: it is of an archive that Keras 2 wrote.
+  static Result<SavedWeights> FromHdf5(Hdf5Contents contents, bool keras2 = false);
 
   // Sets every variable of the model; `tree` (ordered as OrderLikeKeras says) tells where each
   // lies, `layout` where it goes in `arena`. Seed generators and other state that the model does
@@ -36,13 +36,14 @@ class SavedWeights {
                                        const Optimizer& optimizer) const;
 
  private:
-  SavedWeights(Hdf5Contents contents, bool legacy, std::string root);
+  SavedWeights(Hdf5Contents contents, bool legacy, bool keras2, std::string root);
   Status AssignKeras3(const Object& tree, const ModelLayout& layout, std::span<float> arena) const;
   Status AssignLegacy(const Object& tree, const ModelLayout& layout, std::span<float> arena) const;
   [[nodiscard]] std::vector<std::string> OptimizerPaths() const;
 
   Hdf5Contents contents_;
   bool legacy_;
+  bool keras2_;
   std::string root_;  // of the legacy layers: "model_weights" or ""
 };
 

@@ -112,7 +112,8 @@ class BatchNormalization final : public MaskPassingLayer {
     const Tensor variance = at::zeros_like(mean_->tensor);
     const Tensor out = FromImage(Normalize(image, gamma, beta, mean, variance, true), x, axis_);
     const c10::NoGradGuard no_grad;
-    const auto count = static_cast<double>(image.numel() / channels_);
+    const std::int64_t values = image.numel() / channels_;  // of each channel
+    const auto count = static_cast<double>(values);
     // LibTorch divides by n - 1, Keras by n.
     const Tensor biased = count > 1 ? variance * ((count - 1.0) / count) : at::zeros_like(variance);
     Update(*mean_, mean);

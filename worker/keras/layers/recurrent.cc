@@ -256,7 +256,7 @@ class Bidirectional final : public Layer {
              "' is not supported");
       return nullptr;
     }
-    layer.release();
+    (void)layer.release();
     return std::unique_ptr<Recurrent>(recurrent);
   }
 
