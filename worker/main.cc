@@ -94,6 +94,7 @@ void KeepMemory() {
   mallopt(M_TOP_PAD, 64 << 20);
   constexpr std::size_t kHugePage = std::size_t{2} << 20;
   constexpr std::size_t kHeap = std::size_t{1} << 30;
+  // NOLINTBEGIN(cppcoreguidelines-no-malloc): it is the allocator that is being prepared
   void* const heap = std::malloc(kHeap);
   if (heap == nullptr) return;
   void* first = heap;
@@ -103,6 +104,7 @@ void KeepMemory() {
     (void)madvise(first, size, MADV_HUGEPAGE);
   }
   std::free(heap);
+  // NOLINTEND(cppcoreguidelines-no-malloc)
 #endif
 }
 

@@ -81,7 +81,7 @@ Body MakeBody(const std::string& name, std::span<const float> values,
          0});
   }
   body.header = safetensors::SerializeHeader(metadata, tensors);
-  body.pieces.push_back({});  // the header's place: its bytes must not move any more
+  body.pieces.emplace_back();  // the header's place: its bytes must not move any more
   body.pieces.push_back(std::as_bytes(values));
   for (const auto& row : slots) body.pieces.push_back(std::as_bytes(row));
   return body;
@@ -151,8 +151,8 @@ class TensorSink final : public HttpClient::Sink {
 
 class RestExchange final : public Exchange {
  public:
-  RestExchange(const std::vector<std::string>& servers, std::string token, Incarnation incarnation,
-               const ModelLayout& layout)
+  RestExchange(const std::vector<std::string>& servers, const std::string& token,
+               Incarnation incarnation, const ModelLayout& layout)
       : layout_(layout), incarnation_(incarnation) {
     for (std::size_t i = 0; i < servers.size(); ++i) {
       servers_.push_back({HttpClient({.base_url = servers[i], .token = token}),

@@ -6,6 +6,7 @@
 #include <deque>
 #include <exception>
 #include <new>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -152,9 +153,7 @@ class ModelImpl final : public Model {
       const WeightGroup& group = *open.back();
       open.pop_back();
       ordered.insert(ordered.end(), group.weights.begin(), group.weights.end());
-      for (auto child = group.children.rbegin(); child != group.children.rend(); ++child) {
-        open.push_back(child->get());
-      }
+      for (const auto& child : std::views::reverse(group.children)) open.push_back(child.get());
     }
     std::set<std::string> names;
     for (const bool trainable : {true, false}) {

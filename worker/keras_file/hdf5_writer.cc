@@ -73,7 +73,7 @@ Result<Hdf5Writer> Hdf5Writer::Create() {
   }
   Hdf5Handle file(H5Fcreate("weights.h5", H5F_ACC_TRUNC, H5P_DEFAULT, access.id()), &H5Fclose);
   if (!file.ok()) return Failed("into memory");
-  return Hdf5Writer(std::unique_ptr<File>(new File{std::move(lock), std::move(file)}));
+  return Hdf5Writer(std::make_unique<File>(File{std::move(lock), std::move(file)}));
 }
 
 Status Hdf5Writer::AddGroup(const std::string& path) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <ranges>
 #include <utility>
 
 namespace elephas::keras_file {
@@ -231,11 +232,11 @@ class Orderer {
   }
 
   void SetDepths() {
-    for (auto call = finished_.rbegin(); call != finished_.rend(); ++call) {
-      std::int64_t& depth = call_depth_[Number(*call)];
-      depth = std::max(depth, depth_[call->layer]);
-      depth_[call->layer] = depth;
-      for (const Reference& input : At(*call).inputs) {
+    for (const auto& call : std::views::reverse(finished_)) {
+      std::int64_t& depth = call_depth_[Number(call)];
+      depth = std::max(depth, depth_[call.layer]);
+      depth_[call.layer] = depth;
+      for (const Reference& input : At(call).inputs) {
         std::int64_t& below = call_depth_[Number(input)];
         below = std::max(below, depth + 1);
       }

@@ -13,7 +13,7 @@ json Layer(const std::string& class_name, json config) {
   return {{"class_name", class_name}, {"config", std::move(config)}};
 }
 
-json Modern(const std::string& class_name, json config) {
+json Modern(const std::string& class_name, const json& config) {
   json model = Layer("Sequential", {{"name", "m"}, {"layers", {Layer(class_name, config)}}});
   return ModernConfig(std::move(model))["config"]["layers"][0];
 }
