@@ -56,7 +56,7 @@ Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incar
         const bool exact = plan_->synchronous() || lease->task.kind != WorkKind::kTrain;
         if (exact) lease->version = store_->version();
         if (callbacks_) lease->decisions = callbacks_->decisions();
-        return LeaseReply{LeaseReply::State::kLeased, std::move(lease), ""};
+        return LeaseReply{LeaseReply::State::kLeased, lease, ""};
       }
     }
     // Until something changes, a lease may have expired, or the caller's patience is over.

@@ -214,8 +214,8 @@ void StartThreads(int threads) {
   std::call_once(once, [&] {
     try {
       crossplat::threadpool::initialize_with_threads(static_cast<std::size_t>(threads));
-    } catch (
-        const std::exception&) {  // NOLINT(bugprone-empty-catch): it runs already, with its own
+      // NOLINTNEXTLINE(bugprone-empty-catch): it runs already, with threads of its own
+    } catch (const std::exception&) {
     }
   });
 }

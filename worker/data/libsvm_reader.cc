@@ -138,7 +138,7 @@ class LibsvmParser {
       return Invalid(name_ + ": " + std::to_string(rows) + " rows of " + std::to_string(width) +
                      " features do not fit into memory as dense rows");
     }
-    // calloc: pages that stay zero are never touched.
+    // calloc: pages that stay zero are never touched. NOLINTNEXTLINE(cppcoreguidelines-no-malloc)
     std::shared_ptr<void> owner(std::calloc(bytes, 1), &std::free);
     if (owner == nullptr) throw std::bad_alloc();
     auto* const values = static_cast<float*>(owner.get());
