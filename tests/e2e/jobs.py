@@ -165,5 +165,3 @@ def run_locally(job, folder, bin_dir, processes):
     process = processes(bin_dir / "elephas", "run", path, "--quiet")
     assert process.wait(120) == 0, process.output
     return folder / job["spec"]["output"]["uri"]
-
-
