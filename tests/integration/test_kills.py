@@ -12,7 +12,9 @@ from support import wait_until
 from test_same_bits import classifier_job, result_of
 
 EXAMPLES = 96
-EPOCHS = 30
+# Of batches of one example: seconds, so that a job is killed several times in its middle even where the test itself
+# is kept waiting.
+EPOCHS = {"batch": 60, "epoch": 400}
 
 
 def kill_while_running(process, victims, kills, seed):
@@ -43,13 +45,12 @@ def kill_while_running(process, victims, kills, seed):
 
 
 def slow_counting_job(folder, mode, frequency, **fields):
-    # Batches of one example and many epochs: long enough to be killed several times in the middle.
     return counting_job(
         folder,
         EXAMPLES,
         mode=mode,
         frequency=frequency,
-        fit={"epochs": EPOCHS, "batchSize": 1, "seed": 5},
+        fit={"epochs": EPOCHS[frequency], "batchSize": 1, "seed": 5},
         data_partitions=6,
         workers_replicas=2,
         runPolicy={"backoffLimit": 40},
@@ -76,8 +77,8 @@ def test_no_example_is_lost_or_repeated(tmp_path, elephas, mode, frequency, vict
     killed = kill_while_running(process, victims, kills=5, seed=f"{mode}{frequency}{victims}")
     assert process.wait(120) == 0, process.output
     assert {program for program, _ in killed} == set(victims)
-    np.testing.assert_array_equal(counts(tmp_path), np.full(EXAMPLES, EPOCHS))
-    assert history(tmp_path)["examples"] == [EXAMPLES] * EPOCHS
+    np.testing.assert_array_equal(counts(tmp_path), np.full(EXAMPLES, EPOCHS[frequency]))
+    assert history(tmp_path)["examples"] == [EXAMPLES] * EPOCHS[frequency]
     restarted = [event for event in events(process.stdout) if event["event"] == "restarted"]
     assert len(restarted) >= len(killed) - 1  # the last one may have been killed after its work was done
 
@@ -88,15 +89,15 @@ def test_a_server_without_checkpoints_starts_the_job_over(tmp_path, elephas):
     killed = kill_while_running(process, ["elephas-paramserver"], kills=1, seed=1)
     assert process.wait(120) == 0, process.output
     assert killed
-    np.testing.assert_array_equal(counts(tmp_path), np.full(EXAMPLES, EPOCHS))
-    assert history(tmp_path)["examples"] == [EXAMPLES] * EPOCHS
+    np.testing.assert_array_equal(counts(tmp_path), np.full(EXAMPLES, EPOCHS["epoch"]))
+    assert history(tmp_path)["examples"] == [EXAMPLES] * EPOCHS["epoch"]
 
 
 @pytest.mark.parametrize("frequency", ["batch", "epoch"])
 @pytest.mark.parametrize("servers", [1, 2])
 def test_synchronous_weights_are_the_same_bits_after_kills(tmp_path, run, elephas, frequency, servers):
     job = {"frequency": frequency, "workers": 2, "servers": servers}
-    more = ["--set", "spec.fit.epochs=12", "--set", "spec.fit.batchSize=2"]
+    more = ["--set", "spec.fit.epochs=40", "--set", "spec.fit.batchSize=2"]
     undisturbed = result_of(tmp_path / "undisturbed", run, *more, **job)
 
     folder = tmp_path / "killed"
@@ -113,7 +114,7 @@ def test_synchronous_weights_are_the_same_bits_after_kills(tmp_path, run, elepha
     assert killed
     assert (folder / "out" / "model.safetensors").read_bytes() == undisturbed
     examples = history(folder)["examples"]
-    assert examples == [examples[0]] * 12
+    assert examples == [examples[0]] * 40
 
 
 def test_a_killed_run_is_continued_with_resume(tmp_path, elephas, run):
@@ -128,7 +129,7 @@ def test_a_killed_run_is_continued_with_resume(tmp_path, elephas, run):
     wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in family), 10, "the family's end")
     assert not (tmp_path / "out" / "history.json").exists()
     finished = run(path, "--resume", "--json")
-    np.testing.assert_array_equal(counts(tmp_path), np.full(EXAMPLES, EPOCHS))
-    assert history(tmp_path)["examples"] == [EXAMPLES] * EPOCHS
+    np.testing.assert_array_equal(counts(tmp_path), np.full(EXAMPLES, EPOCHS["epoch"]))
+    assert history(tmp_path)["examples"] == [EXAMPLES] * EPOCHS["epoch"]
     # It did not start over: the first epochs were not trained again.
-    assert sum(event["event"] == "epoch" for event in events(finished.stdout)) <= EPOCHS
+    assert sum(event["event"] == "epoch" for event in events(finished.stdout)) <= EPOCHS["epoch"]

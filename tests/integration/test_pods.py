@@ -57,7 +57,7 @@ def test_server_ends_with_the_job_and_leaves_its_numbers(tmp_path, pods):
 def test_server_stays_until_every_worker_that_came_knows(tmp_path, pods):
     start, _ = pods
     server, start_worker, status = start(
-        counting_job(tmp_path, 64, fit={"epochs": 200, "batchSize": 1}, data_partitions=4))
+        counting_job(tmp_path, 64, fit={"epochs": 400, "batchSize": 1}, data_partitions=4))
     first = start_worker("worker-0")
     wait_until(lambda: any(each["lease"] for each in status()["workers"]), 60, "worker-0 to hold a lease")
     # A worker that comes after the end finds no server, so the job stands still until the second one is known.
@@ -67,7 +67,7 @@ def test_server_stays_until_every_worker_that_came_knows(tmp_path, pods):
     first.signal(signal.SIGCONT)
     assert [first.wait(120), second.wait(120)] == [0, 0]
     assert server.wait() == 0
-    assert (counts(tmp_path) == 200).all()
+    assert (counts(tmp_path) == 400).all()
 
 
 def test_server_of_a_failed_job_says_why(tmp_path, pods):
@@ -87,7 +87,7 @@ def test_a_worker_that_is_told_to_end_gives_its_leases_back_at_once(tmp_path, po
     start, last_words = pods
     # Long enough to be in the middle of; a lease lasts 15 s, far longer than the other worker takes for the rest.
     server, start_worker, status = start(
-        counting_job(tmp_path, 64, fit={"epochs": 200, "batchSize": 1}, data_partitions=4))
+        counting_job(tmp_path, 64, fit={"epochs": 400, "batchSize": 1}, data_partitions=4))
     first = start_worker("worker-0")
 
     def works():
@@ -102,7 +102,7 @@ def test_a_worker_that_is_told_to_end_gives_its_leases_back_at_once(tmp_path, po
     assert second.wait(120) == 0
     assert server.wait() == 0
     assert last_words()["state"] == "Succeeded"
-    assert (counts(tmp_path) == 200).all()
+    assert (counts(tmp_path) == 400).all()
 
 
 def test_a_server_that_is_told_to_end_says_how_far_it_was(tmp_path, pods):
