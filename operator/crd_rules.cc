@@ -138,11 +138,12 @@ ordered_json PolicyRules() {
   for (const manifest::PolicyVariable& variable : manifest::PolicyVariables()) {
     variables.push_back({{"name", variable.name}, {"expression", variable.cel}});
   }
+  // First, because the first that does not hold is what people are told.
+  AddHiddenTransitions(validations);
   for (const Rule& rule : manifest::ManifestRules()) {
     if (rule.home != RuleHome::kPolicy) continue;
     validations.push_back({{"expression", rule.cel}, {"message", rule.path + " " + rule.message}});
   }
-  AddHiddenTransitions(validations);
   // An object that an older version let in can still be labelled, finished and deleted.
   ordered_json conditions = ordered_json::array();
   conditions.push_back({{"name", "spec-is-new"},
