@@ -33,7 +33,8 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
-// --- what the programs check ----------------------------------------------------------------------
+// --- what the programs check
+// ----------------------------------------------------------------------
 
 bool Trains(const Checked& checked) { return checked.Get("spec.task") == "train"; }
 
@@ -119,7 +120,8 @@ std::optional<std::string> WrongObject(const json& value, const Vocabulary& voca
   const json registered = value.value("registered_name", json());
   if (registered.is_string() &&
       registered.get_ref<const std::string&>().find('>') != std::string::npos) {
-    return "'" + Printable(registered.get<std::string>()) + "' is a custom object, which is not "
+    return "'" + Printable(registered.get<std::string>()) +
+           "' is a custom object, which is not "
            "supported";
   }
   const json config = value.value("config", json());
@@ -147,8 +149,8 @@ template <typename Visit>
 void ForItems(const std::string& path, const json& value, const Visit& visit) {
   std::size_t index = 0;
   for (const auto& [key, item] : value.items()) {
-    std::string at = value.is_array() ? path + "[" + std::to_string(index) + "]"
-                                      : JoinPath(path, key);
+    std::string at =
+        value.is_array() ? path + "[" + std::to_string(index) + "]" : JoinPath(path, key);
     ++index;
     if (!item.is_null()) visit(at, item);
   }
@@ -211,8 +213,8 @@ void MetricsAreKnown(Checked& checked, const Rule& rule) {
 
 // A name like one that is known is a slip of the fingers.
 std::string SimilarOptimizer(const json& config) {
-  const json& name = config.is_object() && config.contains("class_name") ? config["class_name"]
-                                                                          : config;
+  const json& name =
+      config.is_object() && config.contains("class_name") ? config["class_name"] : config;
   if (!name.is_string()) return {};
   std::vector<std::string_view> known;
   for (const OptionTable& table : OptimizerTables()) known.push_back(table.class_name);
@@ -242,7 +244,8 @@ void RateCanBeReduced(Checked& checked, const Rule& rule) {
                  "needs a learning rate that is a number; " + optimizer.path + " has a schedule");
 }
 
-// --- what the policy says -------------------------------------------------------------------------
+// --- what the policy says
+// -------------------------------------------------------------------------
 
 // `text` with each $KEY$ replaced.
 std::string Filled(std::string text,
@@ -344,7 +347,8 @@ std::vector<Rule> LossRules() {
 std::vector<Rule> MetricRules() {
   std::vector<Rule> rules;
   for (const std::string_view field : kMetricFields) {
-    const std::string value = field == "metrics" ? "variables.metrics" : "variables.weightedMetrics";
+    const std::string value =
+        field == "metrics" ? "variables.metrics" : "variables.weightedMetrics";
     std::string known = value + " == null || (" + KnownMetrics(value, kMetricNesting) + ")";
     rules.push_back({"known-" + std::string(field), RuleHome::kPolicy, "",
                      JoinPath(kCompile, field), Unless(kNeedsNoLoss, known),
@@ -392,8 +396,13 @@ std::vector<Rule> OptimizerRules() {
   const std::string path = std::string(kCompile) + ".optimizer";
   const auto row = [&path](std::string name, std::string_view cel, std::string message,
                            void (*check)(Checked&, const Rule&) = nullptr) {
-    return Rule{std::move(name), RuleHome::kPolicy, "", path, Unless(kDoesNotTrain, cel),
-                std::move(message), check};
+    return Rule{std::move(name),
+                RuleHome::kPolicy,
+                "",
+                path,
+                Unless(kDoesNotTrain, cel),
+                std::move(message),
+                check};
   };
   const auto fitting = [](std::string_view config, std::string_view kinds,
                           std::string_view bounds) {
@@ -414,8 +423,7 @@ std::vector<Rule> OptimizerRules() {
           "has an option in its config that the optimizer does not have"),
       row("optimizer-values",
           "!(variables.optimizerName in variables.optimizers) || " +
-              fitting("variables.optimizerConfig",
-                      "variables.optimizers[variables.optimizerName]",
+              fitting("variables.optimizerConfig", "variables.optimizers[variables.optimizerName]",
                       "variables.optimizerBounds[variables.optimizerName]"),
           "has an option in its config of a wrong type, outside its range or not supported"),
       row("one-clipping",
@@ -442,7 +450,8 @@ std::vector<Rule> OptimizerRules() {
       row("piecewise-values",
           "variables.scheduleName != 'PiecewiseConstantDecay' || (['boundaries', 'values'].all(k, "
           "k in variables.scheduleConfig && type(variables.scheduleConfig[k]) == list) && "
-          "variables.scheduleConfig.boundaries.size() > 0 && variables.scheduleConfig.values.size() "
+          "variables.scheduleConfig.boundaries.size() > 0 && "
+          "variables.scheduleConfig.values.size() "
           "== variables.scheduleConfig.boundaries.size() + 1)",
           "has a PiecewiseConstantDecay whose values are not one more than its boundaries"),
       {"rate-can-be-reduced", RuleHome::kPolicy, "", "spec.fit.reduceLROnPlateau",
@@ -524,8 +533,9 @@ constexpr std::string_view kConfigOf =
     "type($X$) == map && 'config' in $X$ && type($X$.config) == map ? $X$.config : dyn({})";
 
 PolicyVariable WordVariable(std::string name, std::string_view word) {
-  std::string cel = "type(variables.compile) == map && '$W$' in variables.compile ? "
-                    "variables.compile.$W$ : dyn(null)";
+  std::string cel =
+      "type(variables.compile) == map && '$W$' in variables.compile ? "
+      "variables.compile.$W$ : dyn(null)";
   return {std::move(name), Filled(std::move(cel), {{"W", word}})};
 }
 

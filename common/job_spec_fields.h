@@ -19,7 +19,8 @@ inline constexpr std::string_view kKind = "ElephasJob";
 // Pods are named JOB-worker-N and JOB-paramserver-N, and a pod's name becomes its host name, which
 // holds 63 characters.
 inline constexpr std::size_t kMaxNameLength = 63 - std::string_view("-paramserver-9999").size();
-// Of a kText or kUri, in characters; longer ones are nobody's path, and the CRD's rules need a bound.
+// Of a kText or kUri, in characters; longer ones are nobody's path, and the CRD's rules need a
+// bound.
 inline constexpr std::size_t kMaxTextLength = 4096;
 // Of a kWeights, for the same reason; no dataset of ours has as many classes.
 inline constexpr std::size_t kMaxWeights = 65536;

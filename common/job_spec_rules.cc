@@ -120,8 +120,7 @@ void OneModelSource(Checked& checked, const Rule& rule) {
 
 // Adds to the rule's message what the field holds.
 void ReportText(Checked& checked, const Rule& rule) {
-  checked.Report(rule.path,
-                 rule.message + ", not '" + Printable(TextOf(checked, rule.path)) + "'");
+  checked.Report(rule.path, rule.message + ", not '" + Printable(TextOf(checked, rule.path)) + "'");
 }
 
 void ModelEnding(Checked& checked, const Rule& rule) {
@@ -173,8 +172,8 @@ std::vector<Rule> ModelRules() {
        ".json or inline",
        ModelIsNotWeights},
       {"weights-ending", RuleHome::kDefinition, "spec.model.weights.uri", "spec.model.weights.uri",
-       "self.matches('.[.](weights[.]h5|safetensors)$')",
-       "must end in .weights.h5 or .safetensors", WeightsEnding},
+       "self.matches('.[.](weights[.]h5|safetensors)$')", "must end in .weights.h5 or .safetensors",
+       WeightsEnding},
       {"config-map-name", RuleHome::kDefinition, "spec.model.configMapRef.name",
        "spec.model.configMapRef.name",
        "self.size() <= 253 && "
@@ -219,8 +218,7 @@ void NamesHaveMeaning(Checked& checked, const Rule& rule) {
   const std::string uri = TextOf(checked, "spec.data.uri");
   const bool nameless = uri.ends_with(".npy") || EndsWithOneOf(uri, kLibsvmEndings);
   if (!nameless || !Given(checked, rule.path) || checked.IsWrong("spec.data.uri")) return;
-  checked.Report(rule.path,
-                 "has no meaning for " + Printable(uri) + ", where nothing has a name");
+  checked.Report(rule.path, "has no meaning for " + Printable(uri) + ", where nothing has a name");
 }
 
 void SampleWeightsHaveLabels(Checked& checked, const Rule& rule) {
@@ -247,7 +245,8 @@ void AddNameRules(const std::string& field, std::vector<Rule>& rules) {
   const std::string path = "spec.data." + field, value = "variables." + field;
   std::string shape = value + " == null || (type(" + value + ") == string ? " + GoodName(value);
   shape += " : type(" + value + ") == list ? " + value + ".all(n, " + GoodName("n") + ")";
-  shape += " : type(" + value + ") == map && " + value + ".all(k, " + GoodName(value + "[k]") + "))";
+  shape +=
+      " : type(" + value + ") == map && " + value + ".all(k, " + GoodName(value + "[k]") + "))";
   rules.push_back({"names-of-" + field, RuleHome::kPolicy, "", path, std::move(shape),
                    "must be a name, a list of names or a mapping of names: texts of 1 to 4096 "
                    "characters, none of them a control character"});
@@ -365,7 +364,8 @@ std::vector<Rule> CallbackRules() {
   return rules;
 }
 
-// --- spec.frequency, spec.transport, spec.output --------------------------------------------------
+// --- spec.frequency, spec.transport, spec.output
+// --------------------------------------------------
 
 void FrequencyFitsMode(Checked& checked, const Rule& rule) {
   const std::string mode = TextOf(checked, "spec.mode");

@@ -133,8 +133,7 @@ ordered_json CrdRules(std::string_view path) {
 
 ordered_json PolicyRules() {
   ordered_json variables = ordered_json::array(), validations = ordered_json::array();
-  variables.push_back(
-      {{"name", "old"}, {"expression", "oldObject == null ? object : oldObject"}});
+  variables.push_back({{"name", "old"}, {"expression", "oldObject == null ? object : oldObject"}});
   for (const manifest::PolicyVariable& variable : manifest::PolicyVariables()) {
     variables.push_back({{"name", variable.name}, {"expression", variable.cel}});
   }

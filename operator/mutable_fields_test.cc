@@ -33,22 +33,21 @@ struct Change {
 // By the field's path.
 std::map<std::string, Change> Changes() {
   const auto finished = [](MakeJob job) { return job.FinishedAt(kNow - 30'000, false); };
-  const json two_hosts[] = {
-      {{"spec", {{"nodeSelector", {{"disk", "a"}}}}}},
-      {{"spec", {{"nodeSelector", {{"disk", "b"}}}}}}};
+  const json two_hosts[] = {{{"spec", {{"nodeSelector", {{"disk", "a"}}}}}},
+                            {{"spec", {{"nodeSelector", {{"disk", "b"}}}}}}};
   return {
-      {"spec.workers.replicas", {2, 3, [](const MakeJob& job) {
-                                   return PlanOf(job, Seen({Server(), Worker(0), Worker(1)}));
-                                 }}},
+      {"spec.workers.replicas",
+       {2, 3,
+        [](const MakeJob& job) { return PlanOf(job, Seen({Server(), Worker(0), Worker(1)})); }}},
       {"spec.workers.template",
        {two_hosts[0], two_hosts[1],
         [](MakeJob job) { return PodOf(job.Set("/spec/output/uri", "/o"), PodRole::kWorker); }}},
       {"spec.parameterServers.template",
        {two_hosts[0], two_hosts[1],
         [](const MakeJob& job) { return PodOf(job, PodRole::kServer); }}},
-      {"spec.runPolicy.suspend", {false, true, [](const MakeJob& job) {
-                                    return PlanOf(job, Seen({Server(), Worker(0), Worker(1)}));
-                                  }}},
+      {"spec.runPolicy.suspend",
+       {false, true,
+        [](const MakeJob& job) { return PlanOf(job, Seen({Server(), Worker(0), Worker(1)})); }}},
       {"spec.runPolicy.backoffLimit",
        {0, 6,
         [](const MakeJob& job) {

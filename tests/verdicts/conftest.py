@@ -39,8 +39,8 @@ def server(tmp_path_factory, source_dir):
 def _install(server, source_dir):
     chart = source_dir / "charts" / "elephas-operator"
     rendered = subprocess.run(
-        [programs() / "helm", "template", "elephas", chart, "--kube-version", "1.34.0", "--show-only", "templates/crd.yaml",
-         "--show-only", "templates/admission-policy.yaml"],
+        [programs() / "helm", "template", "elephas", chart, "--kube-version", "1.34.0",
+         "--show-only", "templates/crd.yaml", "--show-only", "templates/admission-policy.yaml"],
         capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, "KUBECONFIG": os.devnull})
     assert rendered.returncode == 0, rendered.stderr
     created = server.kubectl("create", "-f", "-", input=rendered.stdout, stdin=None)

@@ -1,6 +1,7 @@
 // The programs' verdicts for tests in Python.
 //
-//   verdicts-judge           reads a manifest's text as JSON, a line each, and writes a line with the
+//   verdicts-judge           reads a manifest's text as JSON, a line each, and writes a line with
+//   the
 //                            list of its problems, or [] for one that is accepted
 //   verdicts-judge --fields  writes the table of the manifest's fields
 #include <cstring>

@@ -79,7 +79,8 @@ def put(document, path, value):
 
 _ANYTHING = [None, True, 0, -1, 1.5, "", "x", [], {}, [1], ["a"], {"a": 1}, {"a": "b"}]
 
-_NAMES = ["y", ["y"], ["a", "b"], ["a", "a"], {"out": "y"}, {"a": "y", "b": "y"}, [], {}, "", [""], [_CONTROL], ["a", 3],
+_NAMES = ["y", ["y"], ["a", "b"], ["a", "a"], {"out": "y"}, {"a": "y", "b": "y"}, [], {}, "", [""], [_CONTROL],
+          ["a", 3],
           {"out": 3}, {"out": None}, [None], {"out": ["y"]}, [["y"]], _WIDE, _TOO_WIDE, [_TOO_WIDE], ["é", "é"],
           [f"column_{i}" for i in range(250)], [f"column_{i % 249}" for i in range(250)]]
 
@@ -93,12 +94,14 @@ _METRIC_NAMES = ["accuracy", "acc", "ACC", "Accuracy", "acuracy", "mse", "MSE", 
 
 _OPTIMIZERS = ["sgd", "SGD", "Adam", "adam", "ADAMW", "rmsprop", "RMSprop", "Ftrl", "lion", "nadam", "adadelta",
                "adagrad", "Adamax", "sgdd", "", "momentum"]
-_OPTIONS = ["name", "learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "centered", "amsgrad",
+_OPTIONS = ["name", "learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "centered",
+            "amsgrad",
             "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum",
             "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps", "jit_compile",
             "is_legacy_optimizer", "decay", "initial_accumulator_value", "learning_rate_power", "beta",
             "l1_regularization_strength", "l2_regularization_strength", "l2_shrinkage_regularization_strength", "lr"]
-_OPTION_VALUES = [0, 1, 2, -1, 0.0, 0.5, 0.9, 1.0, 1.5, 2.0, -0.5, 1e-7, 1e301, True, False, None, "x", "", [], [0.1], {},
+_OPTION_VALUES = [0, 1, 2, -1, 0.0, 0.5, 0.9, 1.0, 1.5, 2.0, -0.5, 1e-7, 1e301, True, False, None, "x", "", [],
+                  [0.1], {},
                   {"class_name": "ExponentialDecay"}]
 _SCHEDULES = {
     "ExponentialDecay": ["initial_learning_rate", "decay_steps", "decay_rate", "staircase"],
@@ -111,11 +114,14 @@ _SCHEDULES = {
     "LinearDecay": [],
 }
 
-_URIS = ["d.npz", "x.npy", "d.csv", "d.libsvm", "d.svm", "d.CSV", ".npz", "a/.npz", "d.parquet", "model.keras", "model.h5",
+_URIS = ["d.npz", "x.npy", "d.csv", "d.libsvm", "d.svm", "d.CSV", ".npz", "a/.npz", "d.parquet", "model.keras",
+         "model.h5",
          "model.json", "w.weights.h5", ".weights.h5", "w.safetensors", "out", "out/", "out.keras", "out/m.h5", "x.h5",
          "s3://bucket/d.npz", "file:///data/d.npz", "file://localhost/m.json", "file://localhost", "file://d.npz",
-         "FILE:///d.npz", "file:///a%20b.npz", "file:///a%2.npz", "file:///a%zz.csv", "file:///a%00.npz", "file:///%25.json",
-         "file:///a%C3%A9.npz", "run:1/d.npz", "C:/out", "a://b.npz", "://d.npz", "a b://d.npz", "%zz.npz", _CONTROL + ".npz",
+         "FILE:///d.npz", "file:///a%20b.npz", "file:///a%2.npz", "file:///a%zz.csv", "file:///a%00.npz",
+         "file:///%25.json",
+         "file:///a%C3%A9.npz", "run:1/d.npz", "C:/out", "a://b.npz", "://d.npz", "a b://d.npz", "%zz.npz",
+         _CONTROL + ".npz",
          _LONG, "é" * 4092 + ".npz", "é" * 4093 + ".npz", "x\x7f.npz", ""]
 
 
@@ -164,7 +170,8 @@ class Generator:
 
     def _text(self, field):
         if field["path"].startswith("spec.model.configMapRef"):
-            return self._random.choice(["models", "Models", "a.b", "a..b", "-a", "a_b", "a/b", "model.json", "..", ".", "..a",
+            return self._random.choice(["models", "Models", "a.b", "a..b", "-a", "a_b", "a/b", "model.json", "..",
+                                        ".", "..a",
                                         "a" * 253, "a" * 254, "é", _CONTROL])
         return self._random.choice(["loss", "val_loss", "val_", "accuracy", "", _CONTROL, _LONG, _WIDE, _TOO_WIDE, 3])
 
@@ -228,7 +235,8 @@ class Generator:
         return self._nested(draw.randrange(7))
 
     def _loss_weights(self):
-        return self._random.choice([1, 0.5, [1, 2], [1, None], ["1"], {"a": 1}, {"a": "1"}, [], {}, "1", [[1]], None, True])
+        return self._random.choice([1, 0.5, [1, 2], [1, None], ["1"], {"a": 1}, {"a": "1"}, [], {}, "1", [[1]],
+                                    None, True])
 
     def _named_config(self, name, config):
         draw = self._random
@@ -300,7 +308,8 @@ class Generator:
             ("spec.fit.classWeight", draw.choice([MISSING, {"0": 1, "1": 2}])),
             ("spec.data.sampleWeights", draw.choice([MISSING, "w", ["w"], [], {}])),
             ("spec.data.uri", draw.choice(["d.npz", "x.npy", "d.csv", "d.svm"])),
-            ("spec.data." + draw.choice(["labels", "features"]), draw.choice([MISSING, "y", ["a", "b"], [], {}, {"a": "b"}])),
+            ("spec.data." + draw.choice(["labels", "features"]), draw.choice([MISSING, "y", ["a", "b"], [], {},
+             {"a": "b"}])),
             ("spec.output.uri", draw.choice(["out", "out.keras", "out.h5"])),
             ("spec.compile", draw.choice([MISSING, {}, None, {"loss": "mse"}])),
             ("spec.compile.optimizer", self._optimizer()),

@@ -21,7 +21,7 @@ def test_both_judges_agree(server, judge, fields):
     here = judge([json.dumps(each, ensure_ascii=False) for each in generated])
     there = _ask(server, generated)
     disagreements = [
-        f"{'refused here' if problems else 'refused there'}: {problems or problem}\n{json.dumps(manifest['spec'])[:3000]}"
+        f"refused {'here' if problems else 'there'}: {problems or problem}\n{json.dumps(manifest['spec'])[:3000]}"
         for manifest, problems, problem in zip(generated, here, there) if bool(problems) != bool(problem)]
     assert not disagreements, "\n\n".join(
         [f"{len(disagreements)} of {_COUNT} (ELEPHAS_VERDICT_SEED={_SEED}):", *disagreements[:10]])
