@@ -71,6 +71,7 @@ json Fields() {
     // JSON has no infinity.
     if (field.minimum > -1e300) row["minimum"] = field.minimum;
     if (field.maximum < 1e300) row["maximum"] = field.maximum;
+    if (!field.default_json.empty()) row["default"] = json::parse(field.default_json);
     fields.push_back(std::move(row));
   }
   return fields;

@@ -84,7 +84,8 @@ def _changes(field, value):
         yield from (each for each in _changed_inside(value) if each[1] != value)
     else:
         yield "other", _other(field, value)
-    yield "left out", manifests.MISSING
+    if field.get("default") != value:  # else it is no change
+        yield "left out", manifests.MISSING
 
 
 @pytest.fixture(scope="module")
