@@ -37,11 +37,20 @@ std::string NumberText(double value) {
              : json(value).dump();
 }
 
+// Of UTF-8 text, as a cluster counts them.
+std::size_t CharacterCount(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
 std::string RangeText(const FieldInfo& field) {
   if (std::isinf(field.maximum)) return "must be at least " + NumberText(field.minimum);
   return "must be at least " + NumberText(field.minimum) +
          (field.below_maximum ? " and less than " : " and at most ") + NumberText(field.maximum);
 }
+
+// Of one mapping: a long one of wrong entries is one mistake.
+constexpr std::size_t kMostReports = 8;
 
 class Checker {
  public:
@@ -139,6 +148,8 @@ class Checker {
         return Names(field, entry);
       case FieldType::kTextMap:
         return TextMap(field, entry);
+      case FieldType::kWeights:
+        return Weights(field, entry);
       case FieldType::kObject:
         if (node.kind != Node::Kind::kMapping) {
           Fail(entry.place, field.path, "must be a mapping, not " + Describe(node));
@@ -181,8 +192,8 @@ class Checker {
                (scalar && !node.text.empty() ? "; put it in quotes" : ""));
     } else if (node.text.empty()) {
       Fail(place, path, "must not be empty");
-    } else if (node.text.size() > kMaxTextLength) {
-      Fail(place, path, "must have at most " + std::to_string(kMaxTextLength) + " bytes");
+    } else if (CharacterCount(node.text) > kMaxTextLength) {
+      Fail(place, path, "must have at most " + std::to_string(kMaxTextLength) + " characters");
     } else if (control) {
       Fail(place, path, "must not hold control characters");
     } else {
@@ -293,6 +304,32 @@ class Checker {
       }
     }
     return out;
+  }
+
+  // Which keys are class indices is a rule of its own. A null counts as left out, as on a cluster.
+  json Weights(const FieldInfo& field, const Entry& entry) {
+    if (entry.value->kind != Node::Kind::kMapping) {
+      Fail(entry.place, field.path, "must be a mapping, not " + Describe(*entry.value));
+      return nullptr;
+    }
+    json out = json::object();
+    std::size_t wrong = 0;
+    for (const Entry& item : entry.value->entries) {
+      if (IsNull(item.value)) continue;
+      const Node& node = *item.value;
+      const auto value = node.kind == Node::Kind::kScalar ? ScalarValue(node) : std::nullopt;
+      const bool weighs = value && value->is_number() && value->get<double>() >= 0;
+      if (!weighs && ++wrong <= kMostReports) {
+        Fail(item.place, JoinPath(field.path, item.key), "must be a number that is not negative");
+      }
+      out[item.key] = weighs ? *value : json(0);
+    }
+    if (out.empty()) Fail(entry.place, field.path, "is empty");
+    if (out.size() > kMaxWeights) {
+      Fail(entry.place, field.path,
+           "must have at most " + std::to_string(kMaxWeights) + " entries");
+    }
+    return wrong > 0 || out.empty() ? json(nullptr) : out;
   }
 
   json Anything(const std::string& path, const Node& node) {

@@ -260,7 +260,7 @@ constexpr FieldInfo kFields[] = {
      .store = [](JobSpec& s, const json& v) { s.fit.on_nan = FromWord<OnNan>(kOnNanWords, v); }},
 
     {.path = "spec.fit.classWeight",
-     .type = kObject,
+     .type = kWeights,
      .doc = "Weights of classes in the loss and in weighted metrics: a mapping from class index to "
             "weight; a class that is left out weighs 1. One output only, not with "
             "spec.data.sampleWeights. Validation is not weighted by it, as in Keras.",

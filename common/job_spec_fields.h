@@ -19,8 +19,11 @@ inline constexpr std::string_view kKind = "ElephasJob";
 // Pods are named JOB-worker-N and JOB-paramserver-N, and a pod's name becomes its host name, which
 // holds 63 characters.
 inline constexpr std::size_t kMaxNameLength = 63 - std::string_view("-paramserver-9999").size();
-// Of a kText or kUri; longer ones are nobody's path, and the CRD's rules need a bound.
+// Of a kText or kUri, in characters; longer ones are nobody's path, and the CRD's rules need a
+// bound.
 inline constexpr std::size_t kMaxTextLength = 4096;
+// Of a kWeights, for the same reason; no dataset of ours has as many classes.
+inline constexpr std::size_t kMaxWeights = 65536;
 
 enum class FieldType : std::uint8_t {
   kSection,  // a mapping whose fields are rows of this table
@@ -33,6 +36,7 @@ enum class FieldType : std::uint8_t {
   kNames,    // one name, a list of names, or a mapping from name to name; normalised to the latter
              // two
   kTextMap,  // a mapping from text to text
+  kWeights,  // a mapping from class index to a number that is not negative; not empty
   kObject,   // any mapping, kept as it is, not empty
   kAny,      // anything, kept as it is
 };

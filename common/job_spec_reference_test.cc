@@ -30,6 +30,8 @@ std::string TypeOf(const FieldInfo& field) {
       return "name, list or mapping of names";
     case FieldType::kTextMap:
       return "mapping of text";
+    case FieldType::kWeights:
+      return "mapping of numbers";
     case FieldType::kObject:
       return "mapping";
     case FieldType::kAny:

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "common/job_spec_compile_rules.h"
 #include "common/job_spec_fields.h"
-#include "common/optimizer.h"
 
 namespace elephas::manifest {
 
@@ -35,24 +37,24 @@ constexpr std::array<std::string_view, 5> kDataEndings{".npz", ".npy", ".csv", "
 constexpr std::array<std::string_view, 2> kLibsvmEndings{".libsvm", ".svm"};
 
 // RFC 1123: letters, digits and '-', beginning and ending with a letter or digit.
-bool IsDnsLabel(std::string_view label) {
+bool IsDnsLabel(std::string_view label, std::size_t longest = 63) {
   const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return !label.empty() && label.size() <= 63 && alphanumeric(label.front()) &&
+  return !label.empty() && label.size() <= longest && alphanumeric(label.front()) &&
          alphanumeric(label.back()) && std::all_of(label.begin(), label.end(), [&](char c) {
            return alphanumeric(c) || c == '-';
          });
 }
 
-bool IsDnsSubdomain(std::string_view name) {
+bool IsDnsSubdomain(std::string_view name, std::size_t longest_label = 63) {
   while (true) {
     const auto dot = name.find('.');
-    if (!IsDnsLabel(name.substr(0, dot))) return false;
+    if (!IsDnsLabel(name.substr(0, dot), longest_label)) return false;
     if (dot == std::string_view::npos) return true;
     name.remove_prefix(dot + 1);
   }
 }
 
-void Identity(Checked& checked) {
+void Identity(Checked& checked, const Rule& /*rule*/) {
   const std::string version = TextOf(checked, "apiVersion"), kind = TextOf(checked, "kind");
   if (!version.empty() && version != kApiVersion) {
     checked.Report("apiVersion",
@@ -63,16 +65,13 @@ void Identity(Checked& checked) {
   }
 }
 
-void Names(Checked& checked) {
+void Names(Checked& checked, const Rule& /*rule*/) {
   const std::string name = TextOf(checked, "metadata.name");
   if (!name.empty() && !IsDnsSubdomain(name)) {
     checked.Report("metadata.name",
                    "must be lower-case letters, digits, '-' and '.', beginning and ending with a "
                    "letter or digit, not '" +
                        Printable(name) + "'");
-  } else if (name.size() > kMaxNameLength) {
-    checked.Report("metadata.name", "must have at most " + std::to_string(kMaxNameLength) +
-                                        " characters, so that the names of its pods fit");
   }
   const std::string name_space = TextOf(checked, "metadata.namespace");
   if (!name_space.empty() && !IsDnsLabel(name_space)) {
@@ -83,204 +82,398 @@ void Names(Checked& checked) {
   }
 }
 
-void OneModelSource(Checked& checked) {
+void NameFits(Checked& checked, const Rule& rule) {
+  const std::string name = TextOf(checked, rule.path);
+  if (IsDnsSubdomain(name) && name.size() > kMaxNameLength) {
+    checked.Report(rule.path, rule.message);
+  }
+}
+
+std::vector<Rule> IdentityRules() {
+  return {
+      {"identity", RuleHome::kServer, "", "apiVersion", "", "", Identity},
+      {"names", RuleHome::kServer, "", "metadata.name", "", "", Names},
+      {"name-fits", RuleHome::kDefinition, "", "metadata.name",
+       "self.metadata.name.size() <= " + std::to_string(kMaxNameLength),
+       "must have at most " + std::to_string(kMaxNameLength) +
+           " characters, so that the names of its pods fit",
+       NameFits},
+  };
+}
+
+// --- spec.model ---------------------------------------------------------------------------------
+
+void OneModelSource(Checked& checked, const Rule& rule) {
   if (checked.IsWrong("spec.model")) return;
   std::string given;
   int count = 0;
   for (const std::string_view source : {"uri", "inline", "configMapRef"}) {
     if (!Given(checked, JoinPath("spec.model", source))) continue;
-    given += (++count > 1 ? " and " : "") + std::string(source);
+    if (++count > 1) given += " and ";
+    given += source;
   }
-  if (count == 0) checked.Report("spec.model", "needs one of uri, inline, configMapRef");
+  if (count == 0) checked.Report(rule.path, "needs one of uri, inline, configMapRef");
   if (count > 1) {
-    checked.Report("spec.model", "takes only one of uri, inline, configMapRef; this has " + given);
+    checked.Report(rule.path, "takes only one of uri, inline, configMapRef; this has " + given);
   }
 }
 
-void KnownFileEndings(Checked& checked) {
-  const std::string model = TextOf(checked, "spec.model.uri");
-  if (!model.empty() && !EndsWithOneOf(model, kModelEndings)) {
-    checked.Report("spec.model.uri",
-                   "must end in .keras, .h5 or .json, not '" + Printable(model) + "'");
-  } else if (model.ends_with(".weights.h5")) {
-    checked.Report(
-        "spec.model.uri",
-        "holds weights without a model; name it under spec.model.weights.uri and give the "
-        "model as .json or inline");
-  }
-  const std::string weights = TextOf(checked, "spec.model.weights.uri");
-  if (!weights.empty() && !EndsWithOneOf(weights, kWeightsEndings)) {
-    checked.Report("spec.model.weights.uri",
-                   "must end in .weights.h5 or .safetensors, not '" + Printable(weights) + "'");
-  }
-  const std::string data = TextOf(checked, "spec.data.uri");
-  if (!data.empty() && !EndsWithOneOf(data, kDataEndings)) {
-    checked.Report("spec.data.uri",
-                   "must end in .npz, .npy, .csv, .libsvm or .svm, not '" + Printable(data) + "'");
+// Adds to the rule's message what the field holds.
+void ReportText(Checked& checked, const Rule& rule) {
+  checked.Report(rule.path, rule.message + ", not '" + Printable(TextOf(checked, rule.path)) + "'");
+}
+
+void ModelEnding(Checked& checked, const Rule& rule) {
+  const std::string uri = TextOf(checked, rule.path);
+  if (!uri.empty() && !EndsWithOneOf(uri, kModelEndings)) ReportText(checked, rule);
+}
+
+void ModelIsNotWeights(Checked& checked, const Rule& rule) {
+  const std::string uri = TextOf(checked, rule.path);
+  constexpr std::string_view kEnding = ".weights.h5";
+  if (uri.ends_with(kEnding)) checked.Report(rule.path, rule.message);
+}
+
+void WeightsEnding(Checked& checked, const Rule& rule) {
+  const std::string uri = TextOf(checked, rule.path);
+  if (!uri.empty() && !EndsWithOneOf(uri, kWeightsEndings)) ReportText(checked, rule);
+}
+
+// What Kubernetes takes as the name of an object that is not a pod's host name.
+constexpr std::size_t kMaxObjectName = 253;
+
+void ConfigMapName(Checked& checked, const Rule& rule) {
+  const std::string name = TextOf(checked, rule.path);
+  if (!name.empty() && (name.size() > kMaxObjectName || !IsDnsSubdomain(name, kMaxObjectName))) {
+    ReportText(checked, rule);
   }
 }
 
-void DataFitsTask(Checked& checked) {
-  const std::string task = TextOf(checked, "spec.task"), uri = TextOf(checked, "spec.data.uri");
-  if (task.empty() || uri.empty() || checked.IsWrong("spec.data")) return;
-  const bool needs_labels = task != "predict";
-  if (uri.ends_with(".npy") && needs_labels) {
-    checked.Report("spec.data.uri", "a .npy file has no labels, so it cannot be used to " + task +
-                                        "; save features and labels in one .npz");
-  } else if (uri.ends_with(".csv") && needs_labels && !Given(checked, "spec.data.labels")) {
-    checked.Report("spec.data.labels", "is required to " + task + " with a .csv file");
-  }
-  const bool nameless = uri.ends_with(".npy") || EndsWithOneOf(uri, kLibsvmEndings);
-  for (const std::string_view path : {"spec.data.features", "spec.data.labels"}) {
-    if (nameless && Given(checked, path)) {
-      checked.Report(path, "has no meaning for " + Printable(uri) + ", where nothing has a name");
-    }
-  }
+void ConfigMapKey(Checked& checked, const Rule& rule) {
+  const std::string key = TextOf(checked, rule.path);
+  const bool plain = std::ranges::all_of(key, [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
+  });
+  const bool good = plain && key.size() <= kMaxObjectName && key != "." && !key.starts_with("..");
+  if (!key.empty() && !good) ReportText(checked, rule);
 }
 
-void FrequencyFitsMode(Checked& checked) {
-  const std::string mode = TextOf(checked, "spec.mode");
-  if (TextOf(checked, "spec.frequency") == "fit" && !mode.empty() && mode != "synchronous") {
-    checked.Report(
-        "spec.frequency",
-        "'fit' averages once at the end, which only spec.mode: synchronous does, not " + mode);
-  }
+std::vector<Rule> ModelRules() {
+  return {
+      {"one-model", RuleHome::kDefinition, "spec.model", "spec.model",
+       "[has(self.uri), has(self.inline), has(self.configMapRef)].filter(x, x).size() == 1",
+       "needs exactly one of uri, inline, configMapRef", OneModelSource},
+      {"model-ending", RuleHome::kDefinition, "spec.model.uri", "spec.model.uri",
+       "self.matches('.[.](keras|h5|json)$')", "must end in .keras, .h5 or .json", ModelEnding},
+      {"model-is-not-weights", RuleHome::kDefinition, "spec.model.uri", "spec.model.uri",
+       "!self.endsWith('.weights.h5')",
+       "holds weights without a model; name it under spec.model.weights.uri and give the model as "
+       ".json or inline",
+       ModelIsNotWeights},
+      {"weights-ending", RuleHome::kDefinition, "spec.model.weights.uri", "spec.model.weights.uri",
+       "self.matches('.[.](weights[.]h5|safetensors)$')", "must end in .weights.h5 or .safetensors",
+       WeightsEnding},
+      {"config-map-name", RuleHome::kDefinition, "spec.model.configMapRef.name",
+       "spec.model.configMapRef.name",
+       "self.size() <= 253 && "
+       "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+       "must be a ConfigMap's name: at most 253 lower-case letters, digits, '-' and '.', beginning "
+       "and ending with a letter or digit",
+       ConfigMapName},
+      {"config-map-key", RuleHome::kDefinition, "spec.model.configMapRef.key",
+       "spec.model.configMapRef.key",
+       "self.size() <= 253 && self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && "
+       "!self.startsWith('..')",
+       "must be a ConfigMap's key: at most 253 letters, digits, '-', '_' and '.', not '.' and not "
+       "beginning with '..'",
+       ConfigMapKey},
+  };
 }
 
-void TransportFits(Checked& checked) {
-  if (TextOf(checked, "spec.transport") != "nccl") return;
-  const std::string mode = TextOf(checked, "spec.mode");
-  if (!mode.empty() && mode != "synchronous") {
-    checked.Report("spec.transport", "'nccl' works with spec.mode: synchronous only, not " + mode);
-  }
-  if (TextOf(checked, "spec.workers.device") == "cpu") {
-    checked.Report("spec.transport", "'nccl' needs GPUs, but spec.workers.device is cpu");
-  }
-  const json& servers = checked.Get("spec.parameterServers.replicas");
-  if (servers.is_number() && servers > 1) {
-    checked.Report("spec.transport",
-                   "'nccl' works with one parameter server only, not " + servers.dump());
-  }
+// --- spec.data ----------------------------------------------------------------------------------
+
+void DataEnding(Checked& checked, const Rule& rule) {
+  const std::string uri = TextOf(checked, rule.path);
+  if (!uri.empty() && !EndsWithOneOf(uri, kDataEndings)) ReportText(checked, rule);
 }
 
-// Keras needs a loss to train or evaluate. A file may carry one inside, which is seen later.
-void CompileHasLoss(Checked& checked) {
+void NpyHasNoLabels(Checked& checked, const Rule& rule) {
   const std::string task = TextOf(checked, "spec.task");
-  if (task.empty() || task == "predict" || checked.IsWrong("spec.compile")) return;
-  const json& model = checked.Get("spec.model.inline");
-  if (Given(checked, "spec.compile")) {
-    if (!Given(checked, "spec.compile.loss")) {
-      checked.Report("spec.compile.loss", "is required to " + task);
-    }
-  } else if (model.is_object() &&
-             (!model.contains("compile_config") || !model["compile_config"].is_object())) {
-    checked.Report("spec.compile", "is required to " + task +
-                                       ": the inline model holds no compile_config with a loss");
-  }
+  if (task.empty() || task == "predict" || !TextOf(checked, rule.path).ends_with(".npy")) return;
+  checked.Report(rule.path, "a .npy file has no labels, so it cannot be used to " + task +
+                                "; save features and labels in one .npz");
 }
 
-// A mistake in the optimizer is seen before anything runs.
-void OptimizerIsKnown(Checked& checked) {
-  const json& config = checked.Get("spec.compile.optimizer");
-  if (config.is_null() || TextOf(checked, "spec.task") != "train" ||
-      checked.IsWrong("spec.compile.optimizer")) {
+void CsvNeedsLabels(Checked& checked, const Rule& rule) {
+  const std::string task = TextOf(checked, "spec.task");
+  if (task.empty() || task == "predict" || checked.IsWrong("spec.data") ||
+      !TextOf(checked, "spec.data.uri").ends_with(".csv") || Given(checked, rule.path)) {
     return;
   }
-  const auto optimizer = Optimizer::FromConfig(config);
-  if (!optimizer.ok()) checked.Report("spec.compile.optimizer", optimizer.status().message());
+  checked.Report(rule.path, "is required to " + task + " with a .csv file");
 }
 
-constexpr std::array<std::string_view, 3> kCallbacks{
-    "spec.fit.earlyStopping", "spec.fit.reduceLROnPlateau", "spec.fit.modelCheckpoint"};
+void NamesHaveMeaning(Checked& checked, const Rule& rule) {
+  const std::string uri = TextOf(checked, "spec.data.uri");
+  const bool nameless = uri.ends_with(".npy") || EndsWithOneOf(uri, kLibsvmEndings);
+  if (!nameless || !Given(checked, rule.path) || checked.IsWrong("spec.data.uri")) return;
+  checked.Report(rule.path, "has no meaning for " + Printable(uri) + ", where nothing has a name");
+}
+
+void SampleWeightsHaveLabels(Checked& checked, const Rule& rule) {
+  if (Given(checked, rule.path) && TextOf(checked, "spec.task") == "predict") {
+    checked.Report(rule.path, rule.message);
+  }
+}
+
+// In the policy, a name list's variable and the checks of one name in it.
+std::string GoodName(std::string_view name) {
+  std::string cel = "type(NAME) == string && NAME.size() > 0 && NAME.size() <= ";
+  cel += std::to_string(kMaxTextLength) + " && !NAME.matches('[\\\\x00-\\\\x1f\\\\x7f]')";
+  for (auto at = cel.find("NAME"); at != std::string::npos; at = cel.find("NAME")) {
+    cel.replace(at, 4, name);
+  }
+  return cel;
+}
+
+// Comparing each with each is the only way in CEL, which bounds what a rule may cost; the operator
+// sees to longer lists.
+constexpr std::size_t kMostCompared = 300;
+
+void AddNameRules(const std::string& field, std::vector<Rule>& rules) {
+  const std::string path = "spec.data." + field, value = "variables." + field;
+  std::string shape = value + " == null || (type(" + value + ") == string ? " + GoodName(value);
+  shape += " : type(" + value + ") == list ? " + value + ".all(n, " + GoodName("n") + ")";
+  shape +=
+      " : type(" + value + ") == map && " + value + ".all(k, " + GoodName(value + "[k]") + "))";
+  rules.push_back({"names-of-" + field, RuleHome::kPolicy, "", path, std::move(shape),
+                   "must be a name, a list of names or a mapping of names: texts of 1 to 4096 "
+                   "characters, none of them a control character"});
+  std::string distinct = "type(" + value + ") != list || " + value + ".size() > ";
+  distinct += std::to_string(kMostCompared) + " || " + value + ".all(n, " + value;
+  distinct += ".exists_one(m, m == n))";
+  rules.push_back({"distinct-" + field, RuleHome::kPolicy, "", path, std::move(distinct),
+                   "must not name anything twice"});
+  rules.push_back({"meaning-of-" + field, RuleHome::kPolicy, "", path,
+                   "!variables.nameless || !variables." + field + "Given",
+                   "has no meaning for a .npy or .libsvm file, where nothing has a name",
+                   NamesHaveMeaning});
+}
+
+constexpr std::string_view kNameFields[] = {"features", "labels", "sampleWeights"};
+
+std::vector<Rule> DataRules() {
+  std::vector<Rule> rules{
+      {"data-ending", RuleHome::kDefinition, "spec.data.uri", "spec.data.uri",
+       "self.matches('.[.](npz|npy|csv|libsvm|svm)$')",
+       "must end in .npz, .npy, .csv, .libsvm or .svm", DataEnding},
+      {"npy-only-predicts", RuleHome::kDefinition, "spec", "spec.data.uri",
+       "self.task == 'predict' || !self.data.uri.endsWith('.npy')",
+       "a .npy file has no labels, so it can only be used to predict; save features and labels in "
+       "one .npz",
+       NpyHasNoLabels},
+  };
+  for (const std::string_view field : kNameFields) AddNameRules(std::string(field), rules);
+  rules.push_back({"csv-needs-labels", RuleHome::kPolicy, "", "spec.data.labels",
+                   "object.spec.task == 'predict' || !object.spec.data.uri.endsWith('.csv') || "
+                   "variables.labelsGiven",
+                   "is required to train or evaluate with a .csv file", CsvNeedsLabels});
+  rules.push_back({"sample-weights-have-labels", RuleHome::kPolicy, "", "spec.data.sampleWeights",
+                   "object.spec.task != 'predict' || !variables.sampleWeightsGiven",
+                   "has no meaning for spec.task: predict", SampleWeightsHaveLabels});
+  return rules;
+}
+
+// --- spec.fit -----------------------------------------------------------------------------------
+
+void ClassesAreIndices(Checked& checked, const Rule& rule) {
+  const json& classes = checked.Get(rule.path);
+  if (!classes.is_object()) return;
+  constexpr int kMostReports = 8;
+  int wrong = 0;
+  for (const auto& [index, weight] : classes.items()) {
+    const bool digits = !index.empty() && index.size() <= 9 &&
+                        (index == "0" || index.front() != '0') &&
+                        std::ranges::all_of(index, [](char c) { return c >= '0' && c <= '9'; });
+    if (digits || ++wrong > kMostReports) continue;
+    checked.Report(rule.path, "'" + Printable(index) + "' is not a class index (0, 1, …)");
+  }
+}
+
+void OneKindOfWeights(Checked& checked, const Rule& rule) {
+  if (Given(checked, rule.path) && Given(checked, "spec.data.sampleWeights")) {
+    checked.Report(rule.path, rule.message);
+  }
+}
+
+std::vector<Rule> WeightRules() {
+  return {
+      {"classes-are-indices", RuleHome::kPolicy, "", "spec.fit.classWeight",
+       "!has(object.spec.fit.classWeight) || object.spec.fit.classWeight.all(k, k.size() <= 9 && "
+       "k.matches('^(0|[1-9][0-9]*)$'))",
+       "must have class indices (0, 1, …) as keys", ClassesAreIndices},
+      {"one-kind-of-weights", RuleHome::kPolicy, "", "spec.fit.classWeight",
+       "!has(object.spec.fit.classWeight) || !variables.sampleWeightsGiven",
+       "cannot be used together with spec.data.sampleWeights, as in Keras", OneKindOfWeights},
+  };
+}
+
+void CallbackWithNccl(Checked& checked, const Rule& rule) {
+  if (Given(checked, rule.path) && TextOf(checked, "spec.transport") == "nccl") {
+    checked.Report(rule.path, rule.message);
+  }
+}
+
+void CallbackWithoutEpochs(Checked& checked, const Rule& rule) {
+  if (Given(checked, rule.path) && TextOf(checked, "spec.frequency") == "fit") {
+    checked.Report(rule.path, rule.message);
+  }
+}
 
 // Whether the metric exists is only known when the model is built; whether there is validation at
 // all is known here.
-void CallbacksHaveWhatTheyWatch(Checked& checked) {
+void MonitorIsMeasured(Checked& checked, const Rule& rule) {
   const json& split = checked.Get("spec.fit.validationSplit");
-  const bool validates = split.is_number() && split.get<double>() > 0;
-  for (const std::string_view callback : kCallbacks) {
-    if (!Given(checked, callback) || checked.IsWrong(callback)) continue;
-    if (TextOf(checked, "spec.transport") == "nccl") {
-      checked.Report(callback,
-                     "is not supported with spec.transport: nccl; auto takes rest for it");
-      continue;
-    }
-    if (TextOf(checked, "spec.frequency") == "fit") {
-      checked.Report(callback,
+  const std::string monitor = TextOf(checked, rule.path);
+  if (!monitor.starts_with("val_") || !split.is_number() || split.get<double>() > 0) return;
+  checked.Report(rule.path, "'" + Printable(monitor) + "' " + rule.message);
+}
+
+std::vector<Rule> CallbackRules() {
+  std::vector<Rule> rules;
+  for (const std::string name : {"earlyStopping", "reduceLROnPlateau", "modelCheckpoint"}) {
+    const std::string path = "spec.fit." + name, absent = "!has(self.fit." + name + ")";
+    rules.push_back({"nccl-without-" + name, RuleHome::kDefinition, "spec", path,
+                     "self.transport != 'nccl' || " + absent,
+                     "is not supported with spec.transport: nccl; auto takes rest for it",
+                     CallbackWithNccl});
+    rules.push_back({"fit-without-" + name, RuleHome::kDefinition, "spec", path,
+                     "self.frequency != 'fit' || " + absent,
                      "looks at the model after each epoch; with spec.frequency: fit there is one "
-                     "only after the last");
-      continue;
-    }
-    const std::string path = JoinPath(callback, "monitor");
-    const std::string monitor = TextOf(checked, path);
-    if (monitor.starts_with("val_") && !validates && !checked.IsWrong("spec.fit.validationSplit")) {
-      checked.Report(path, "'" + Printable(monitor) +
-                               "' needs validation: set spec.fit.validationSplit, or monitor a "
-                               "value of the training rows such as 'loss'");
-    }
+                     "only after the last",
+                     CallbackWithoutEpochs});
+    std::string measured = absent + " || !self.fit." + name;
+    measured += ".monitor.startsWith('val_') || self.fit.validationSplit > 0.0";
+    rules.push_back({name + "-is-measured", RuleHome::kDefinition, "spec", path + ".monitor",
+                     std::move(measured),
+                     "needs validation: set spec.fit.validationSplit, or monitor a value of the "
+                     "training rows such as 'loss'",
+                     MonitorIsMeasured});
   }
+  return rules;
 }
 
-void RateCanBeReduced(Checked& checked) {
-  const json& config = checked.Get("spec.compile.optimizer");
-  if (!Given(checked, "spec.fit.reduceLROnPlateau") || config.is_null()) return;
-  const auto optimizer = Optimizer::FromConfig(config);
-  if (optimizer.ok() && (*optimizer)->HasSchedule()) {
-    checked.Report("spec.fit.reduceLROnPlateau",
-                   "needs a learning rate that is a number; spec.compile.optimizer has a schedule");
-  }
+// --- spec.frequency, spec.transport, spec.output
+// --------------------------------------------------
+
+void FrequencyFitsMode(Checked& checked, const Rule& rule) {
+  const std::string mode = TextOf(checked, "spec.mode");
+  if (TextOf(checked, rule.path) != "fit" || mode.empty() || mode == "synchronous") return;
+  checked.Report(rule.path, rule.message + ", not " + mode);
 }
 
-void WeightsAreWeights(Checked& checked) {
-  constexpr std::string_view kSamples = "spec.data.sampleWeights";
-  constexpr std::string_view kClasses = "spec.fit.classWeight";
-  const std::string task = TextOf(checked, "spec.task"), uri = TextOf(checked, "spec.data.uri");
-  if (Given(checked, kSamples)) {
-    if (task == "predict") checked.Report(kSamples, "has no meaning for spec.task: predict");
-    if (uri.ends_with(".npy") || EndsWithOneOf(uri, kLibsvmEndings)) {
-      checked.Report(kSamples,
-                     "has no meaning for " + Printable(uri) + ", where nothing has a name");
-    }
-  }
-  const json& classes = checked.Get(kClasses);
-  if (!classes.is_object() || checked.IsWrong(kClasses)) return;
-  if (Given(checked, kSamples)) {
-    checked.Report(kClasses, "cannot be used together with spec.data.sampleWeights, as in Keras");
-  }
-  for (const auto& [index, weight] : classes.items()) {
-    const bool digits = !index.empty() && index.size() <= 9 &&
-                        std::all_of(index.begin(), index.end(),
-                                    [](unsigned char c) { return c >= '0' && c <= '9'; });
-    if (!digits) {
-      checked.Report(kClasses, "'" + Printable(index) + "' is not a class index (0, 1, …)");
-    } else if (!weight.is_number() || !(weight.get<double>() >= 0)) {
-      checked.Report(JoinPath(kClasses, index), "must be a number that is not negative");
-    }
-  }
+void NcclIsSynchronous(Checked& checked, const Rule& rule) {
+  const std::string mode = TextOf(checked, "spec.mode");
+  if (TextOf(checked, rule.path) != "nccl" || mode.empty() || mode == "synchronous") return;
+  checked.Report(rule.path, rule.message + ", not " + mode);
 }
 
-void OutputFitsTask(Checked& checked) {
-  const std::string uri = TextOf(checked, "spec.output.uri"), task = TextOf(checked, "spec.task");
+void NcclNeedsGpus(Checked& checked, const Rule& rule) {
+  if (TextOf(checked, rule.path) != "nccl") return;
+  if (TextOf(checked, "spec.workers.device") == "cpu") checked.Report(rule.path, rule.message);
+}
+
+void NcclHasOneServer(Checked& checked, const Rule& rule) {
+  const json& servers = checked.Get("spec.parameterServers.replicas");
+  if (TextOf(checked, rule.path) != "nccl" || !servers.is_number() || servers <= 1) return;
+  checked.Report(rule.path, rule.message + ", not " + servers.dump());
+}
+
+void OutputFitsTask(Checked& checked, const Rule& rule) {
+  const std::string uri = TextOf(checked, rule.path), task = TextOf(checked, "spec.task");
   if (task.empty() || task == "train" || !NamesModelFile(uri)) return;
-  checked.Report("spec.output.uri",
+  checked.Report(rule.path,
                  "names a model's file, but spec.task: " + task + " writes none; name a folder");
 }
 
-// In reading order; each states one promise of the manifest.
-constexpr void (*kRules[])(Checked&) = {
-    Identity,         Names,
-    OneModelSource,   KnownFileEndings,
-    DataFitsTask,     FrequencyFitsMode,
-    TransportFits,    CompileHasLoss,
-    OptimizerIsKnown, CallbacksHaveWhatTheyWatch,
-    RateCanBeReduced, WeightsAreWeights,
-    OutputFitsTask,
-};
+std::vector<Rule> ExchangeRules() {
+  return {
+      {"fit-is-synchronous", RuleHome::kDefinition, "spec", "spec.frequency",
+       "self.frequency != 'fit' || self.mode == 'synchronous'",
+       "'fit' averages once at the end, which only spec.mode: synchronous does", FrequencyFitsMode},
+      {"nccl-is-synchronous", RuleHome::kDefinition, "spec", "spec.transport",
+       "self.transport != 'nccl' || self.mode == 'synchronous'",
+       "'nccl' works with spec.mode: synchronous only", NcclIsSynchronous},
+      {"nccl-needs-gpus", RuleHome::kDefinition, "spec", "spec.transport",
+       "self.transport != 'nccl' || self.workers.device != 'cpu'",
+       "'nccl' needs GPUs, but spec.workers.device is cpu", NcclNeedsGpus},
+      {"nccl-has-one-server", RuleHome::kDefinition, "spec", "spec.transport",
+       "self.transport != 'nccl' || self.parameterServers.replicas == 1",
+       "'nccl' works with one parameter server only", NcclHasOneServer},
+      {"output-fits-task", RuleHome::kDefinition, "spec", "spec.output.uri",
+       "self.task == 'train' || !self.output.uri.matches('[.](keras|h5)$')",
+       "names a model's file, but only spec.task: train writes one; name a folder", OutputFitsTask},
+  };
+}
+
+// Each with the field itself, as it is read.
+std::vector<Rule> UriRules() {
+  std::vector<Rule> rules;
+  for (const FieldInfo& field : ManifestFields()) {
+    if (field.type != FieldType::kUri) continue;
+    const std::string path(field.path);
+    rules.push_back({"scheme-of-" + path, RuleHome::kDefinition, path, path,
+                     "!self.matches('^[A-Za-z0-9+.-]+://') || "
+                     "self.matches('^file://(localhost)?/')",
+                     "must be a path or file:///path; other schemes are not supported"});
+    rules.push_back({"escapes-of-" + path, RuleHome::kDefinition, path, path,
+                     "!self.startsWith('file://') || "
+                     "self.matches('^([^%]|%0[1-9A-Fa-f]|%[1-9A-Fa-f][0-9A-Fa-f])*$')",
+                     "has a '%' without two hexadecimal digits, or with 00"});
+  }
+  return rules;
+}
+
+std::vector<Rule> AllRules() {
+  std::vector<Rule> all;
+  for (auto* const group : {IdentityRules, ModelRules, DataRules, ExchangeRules, CompileRules,
+                            CallbackRules, WeightRules, UriRules}) {
+    std::ranges::move(group(), std::back_inserter(all));
+  }
+  return all;
+}
+
+std::vector<PolicyVariable> AllVariables() {
+  std::vector<PolicyVariable> variables{
+      {"nameless", "object.spec.data.uri.matches('[.](npy|libsvm|svm)$')"}};
+  for (const std::string_view name : kNameFields) {
+    const std::string field(name), value = "variables." + field;
+    variables.push_back({field, "object.spec.data.?" + field + ".orValue(null)"});
+    std::string given = "type(" + value + ") == string || ((type(" + value + ") == list || type(";
+    given += value + ") == map) && " + value + ".size() > 0)";
+    variables.push_back({field + "Given", std::move(given)});
+  }
+  std::ranges::move(CompileVariables(), std::back_inserter(variables));
+  return variables;
+}
 
 }  // namespace
 
+std::span<const Rule> ManifestRules() {
+  static const std::vector<Rule> kRules = AllRules();
+  return kRules;
+}
+
+std::span<const PolicyVariable> PolicyVariables() {
+  static const std::vector<PolicyVariable> kVariables = AllVariables();
+  return kVariables;
+}
+
 void CheckRules(Checked& checked) {
-  for (const auto rule : kRules) rule(checked);
+  for (const Rule& rule : ManifestRules()) {
+    if (rule.check != nullptr) rule.check(checked, rule);
+  }
 }
 
 }  // namespace elephas::manifest

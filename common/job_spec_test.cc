@@ -177,16 +177,18 @@ INSTANTIATE_TEST_SUITE_P(
         Manifest({{6,
                    "  data: {uri: a.csv, labels: label, features: [ä, 'x y', '1', 'true', '~']}"}}),
         Manifest({{8,
-                   "  compile: {loss: {a: 1e22, b: 1e-7, c: -0.0, d: "
+                   "  compile: {loss: mse, run_eagerly: {a: 1e22, b: 1e-7, c: -0.0, d: "
                    "18446744073709551615,"
                    " e: -9223372036854775808, f: 0.1, g: 3.0, h: \"\\u0007\\\"\\\\\\t\\n/\", i: "
                    "[], j: {}}}"}}),
-        Manifest({{8,
-                   "  compile: {loss: {'': 1, '<<': 2, 'a: b': 3, '# c': 4, '- d': "
-                   "5}}"}}),
         Manifest(
             {{8,
-              "  compile: {loss: [\"\\N\\L\\P\\x7f\\e\\r \", \"\xc2\x85\xe2\x80\xa8\xef\xbb\xbf\", "
+              "  compile: {loss: mse, run_eagerly: {'': 1, '<<': 2, 'a: b': 3, '# c': 4, '- d': "
+              "5}}"}}),
+        Manifest(
+            {{8,
+              "  compile: {loss: mse, run_eagerly: [\"\\N\\L\\P\\x7f\\e\\r \", "
+              "\"\xc2\x85\xe2\x80\xa8\xef\xbb\xbf\", "
               "'-', "
               "'- a', '? b', '| c', '%d', '@e', '`f', ' g ', 'null', '0x1', '1e3', '.5', '!x']}"}}),
         Manifest({{5, "  model: {configMapRef: {name: m, key: k}}"}}),

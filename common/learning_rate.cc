@@ -19,15 +19,10 @@ namespace {
 
 using Rate = std::function<double(std::int64_t)>;
 
-double RequiredNumber(OptimizerOptions& o, std::string_view name) {
-  if (o.Any(name).is_null()) o.Fail("'" + std::string(name) + "' is missing");
-  return o.Number(name, 0.0);
-}
+double RequiredNumber(OptimizerOptions& o, std::string_view name) { return o.RequiredNumber(name); }
 
 double DecaySteps(OptimizerOptions& o, std::string_view name) {
-  const double steps = RequiredNumber(o, name);
-  if (steps <= 0) o.Fail("'" + std::string(name) + "' must be positive");
-  return std::max(steps, 1e-9);
+  return std::max(o.RequiredNumber(name, /*positive=*/true), 1e-9);
 }
 
 Rate ExponentialDecay(OptimizerOptions& o) {
@@ -114,27 +109,11 @@ Rate CosineDecayRestarts(OptimizerOptions& o) {
   };
 }
 
-std::vector<double> Numbers(OptimizerOptions& o, std::string_view name) {
-  const nlohmann::json& list = o.Any(name);
-  std::vector<double> values;
-  if (!list.is_array() || list.size() > 100000) {
-    o.Fail("'" + std::string(name) + "' must be a list of numbers");
-    return values;
-  }
-  for (const nlohmann::json& item : list) {
-    if (!item.is_number()) {
-      o.Fail("'" + std::string(name) + "' must hold numbers");
-      return values;
-    }
-    values.push_back(item.get<double>());
-  }
-  o.Set(name, list);
-  return values;
-}
+constexpr std::size_t kMostBoundaries = 100000;
 
 Rate PiecewiseConstantDecay(OptimizerOptions& o) {
-  const std::vector<double> boundaries = Numbers(o, "boundaries");
-  const std::vector<double> values = Numbers(o, "values");
+  const std::vector<double> boundaries = o.RequiredNumbers("boundaries", kMostBoundaries);
+  const std::vector<double> values = o.RequiredNumbers("values", kMostBoundaries);
   if (values.size() != boundaries.size() + 1 || boundaries.empty()) {
     o.Fail("'values' must have one entry more than 'boundaries'");
   }
@@ -165,6 +144,18 @@ std::vector<std::string_view> ScheduleNames() {
   std::vector<std::string_view> names;
   for (const Entry& entry : kSchedules) names.push_back(entry.class_name);
   return names;
+}
+
+std::vector<OptionTable> ScheduleTables() {
+  static const nlohmann::json kNone = nlohmann::json::object();
+  std::vector<OptionTable> tables;
+  for (const Entry& entry : kSchedules) {
+    OptimizerOptions options(kNone, "");
+    options.String("name", "");
+    entry.make(options);  // what is missing does not matter here
+    tables.push_back({entry.class_name, options.infos()});
+  }
+  return tables;
 }
 
 Result<LearningRateRule> ParseLearningRate(const nlohmann::json& input, double fallback) {

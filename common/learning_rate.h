@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/optimizer_options.h"
 #include "common/result.h"
 
 namespace elephas {
@@ -23,5 +24,7 @@ Result<LearningRateRule> ParseLearningRate(const nlohmann::json& input, double f
 
 // The schedules' class names.
 std::vector<std::string_view> ScheduleNames();
+// What each schedule's config may hold.
+std::vector<OptionTable> ScheduleTables();
 
 }  // namespace elephas

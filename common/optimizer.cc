@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -28,20 +29,23 @@ class RuleOptimizer final : public Optimizer {
   static Result<std::unique_ptr<Optimizer>> Make(const UpdateRuleEntry& entry, const json& config) {
     auto made = std::unique_ptr<RuleOptimizer>(new RuleOptimizer);
     OptimizerOptions options(config, "optimizer " + std::string(entry.class_name));
-    options.String("name", std::string(entry.default_name));
-    Result<LearningRateRule> rate =
-        ParseLearningRate(options.Any("learning_rate"), entry.learning_rate);
-    if (!rate.ok()) return rate.status().Annotate("optimizer " + std::string(entry.class_name));
-    made->rate_ = *std::move(rate);
-    options.Set("learning_rate", made->rate_.config);
-    made->ReadCommon(options, entry);
-    made->rule_ = entry.make(options);
+    ELEPHAS_RETURN_IF_ERROR(made->Read(options, entry));
     ELEPHAS_RETURN_IF_ERROR(options.Finish());
     made->config_ = {{"module", "keras.optimizers"},
                      {"class_name", entry.class_name},
                      {"config", options.whole()},
                      {"registered_name", nullptr}};
     return std::unique_ptr<Optimizer>(std::move(made));
+  }
+
+  // What Make() asks of a config.
+  static OptionTable Table(const UpdateRuleEntry& entry) {
+    static const json kNone = json::object();
+    OptimizerOptions options(kNone, "");
+    RuleOptimizer made;
+    // Defaults are never wrong.
+    if (const Status status = made.Read(options, entry); !status.ok()) std::abort();
+    return {entry.class_name, options.infos()};
   }
 
   json Config() const override { return config_; }
@@ -101,6 +105,19 @@ class RuleOptimizer final : public Optimizer {
  private:
   RuleOptimizer() = default;
 
+  Status Read(OptimizerOptions& options, const UpdateRuleEntry& entry) {
+    options.String("name", std::string(entry.default_name));
+    Result<LearningRateRule> rate =
+        ParseLearningRate(options.Any("learning_rate"), entry.learning_rate);
+    options.Note("learning_rate", {.kind = OptionKind::kRate, .low = 0});
+    if (!rate.ok()) return rate.status().Annotate("optimizer " + std::string(entry.class_name));
+    rate_ = *std::move(rate);
+    options.Set("learning_rate", rate_.config);
+    ReadCommon(options, entry);
+    rule_ = entry.make(options);
+    return OkStatus();
+  }
+
   void ReadCommon(OptimizerOptions& o, const UpdateRuleEntry& entry) {
     const bool decays = entry.weight_decay >= 0;
     weight_decay_ =
@@ -114,17 +131,14 @@ class RuleOptimizer final : public Optimizer {
     use_ema_ = o.Bool("use_ema", false);
     ema_momentum_ = o.Number("ema_momentum", 0.99, 0.0, 1.0);
     ema_overwrite_ = o.OptionalInt("ema_overwrite_frequency", 1);
-    if (!o.Any("loss_scale_factor").is_null()) {
-      o.Fail("'loss_scale_factor' is not supported; float32 needs none");
-    }
+    o.Refuse("loss_scale_factor", {}, " is not supported; float32 needs none");
     o.Set("loss_scale_factor", nullptr);
     accumulation_ = o.OptionalInt("gradient_accumulation_steps", 2).value_or(1);
     if (accumulation_ < 1) accumulation_ = 1;
     // Keras 2 wrote these; they change nothing.
     o.Ignore("jit_compile");
     o.Ignore("is_legacy_optimizer");
-    const json& decay = o.Any("decay");
-    if (!decay.is_null() && decay != 0.0) o.Fail("'decay' is not supported; use a schedule");
+    o.Refuse("decay", 0.0, " is not supported; use a schedule");
   }
 
   static std::optional<double> Positive(std::optional<double> value) {
@@ -206,6 +220,12 @@ Result<std::unique_ptr<Optimizer>> Optimizer::FromConfig(const json& config) {
     }
   }
   return Invalid("optimizer '" + named.class_name + "' is not supported");
+}
+
+std::vector<OptionTable> OptimizerTables() {
+  std::vector<OptionTable> tables;
+  for (const UpdateRuleEntry& entry : UpdateRules()) tables.push_back(RuleOptimizer::Table(entry));
+  return tables;
 }
 
 Result<std::unique_ptr<Optimizer>> WithLearningRate(const Optimizer& optimizer, double rate) {

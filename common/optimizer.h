@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/optimizer_options.h"
 #include "common/result.h"
 
 namespace elephas {
@@ -61,6 +62,9 @@ class Optimizer {
   [[nodiscard]] virtual std::vector<float> TrailingScalars(std::int64_t iterations) const = 0;
   [[nodiscard]] virtual bool HasSchedule() const = 0;
 };
+
+// What each optimizer's config may hold.
+std::vector<OptionTable> OptimizerTables();
 
 // The same optimizer with another, constant learning rate. kInvalid when its own is a schedule,
 // which Keras does not let anyone replace either.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "common/optimizer_loops.h"
@@ -187,7 +188,7 @@ class Nadam final : public UpdateRule {
 class Ftrl final : public UpdateRule {
  public:
   explicit Ftrl(OptimizerOptions& o)
-      : power_(o.Number("learning_rate_power", -0.5, -1e300, 0.0)),
+      : power_(o.Number("learning_rate_power", -0.5, std::numeric_limits<double>::lowest(), 0.0)),
         initial_(o.Number("initial_accumulator_value", 0.1, 0.0)),
         l1_(o.Number("l1_regularization_strength", 0.0, 0.0)),
         l2_(o.Number("l2_regularization_strength", 0.0, 0.0)),
@@ -221,9 +222,7 @@ class Ftrl final : public UpdateRule {
 class Lion final : public UpdateRule {
  public:
   explicit Lion(OptimizerOptions& o)
-      : beta_1_(o.Number("beta_1", 0.9)), beta_2_(o.Number("beta_2", 0.99)) {
-    if (beta_1_ <= 0 || beta_1_ > 1) o.Fail("'beta_1' must be above 0 and at most 1");
-  }
+      : beta_1_(o.PositiveNumber("beta_1", 0.9, 1.0)), beta_2_(o.Number("beta_2", 0.99)) {}
   Groups SlotGroups() const override { return {{"momentum"}}; }
   void Update(std::int64_t, float rate, std::size_t n, float* p, const float* g,
               float* const* slots) const override {

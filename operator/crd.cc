@@ -113,6 +113,12 @@ ordered_json Schema(const FieldInfo& field) {
       schema["minProperties"] = 1;
       schema["x-kubernetes-preserve-unknown-fields"] = true;
       break;
+    case FieldType::kWeights:
+      schema["type"] = "object";
+      schema["minProperties"] = 1;
+      schema["maxProperties"] = manifest::kMaxWeights;
+      schema["additionalProperties"] = {{"type", "number"}, {"minimum", 0}};
+      break;
     case FieldType::kTextMap:
       schema["type"] = "object";
       schema["additionalProperties"] = {{"type", "string"}};

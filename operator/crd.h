@@ -1,7 +1,8 @@
 // The CustomResourceDefinition of ElephasJob, made from the table of the manifest's fields so that
 // the cluster and the command line cannot disagree.
 //
-// After a change: elephas-operator --print-crd, into crds/elephasjobs.yaml and the chart's copy.
+// After a change: ELEPHAS_UPDATE_DOCS=1 build/test-bin/operator_crd_test writes the files in the
+// tree.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -14,5 +15,10 @@ nlohmann::ordered_json MakeCrd();
 // x-kubernetes-validations of the section at `path` ("" is the whole object). Null when there are
 // none.
 nlohmann::ordered_json CrdRules(std::string_view path);
+
+// What the definition's own rules cannot see, because it keeps Keras' words, names and pod
+// templates as they are written: matchConditions, variables and validations of the chart's
+// ValidatingAdmissionPolicy.
+nlohmann::ordered_json PolicyRules();
 
 }  // namespace elephas

@@ -1,9 +1,10 @@
-// What the API server refuses by itself, in CEL. The parser of the command line refuses the same;
-// what CEL cannot see (Keras' own words, kept as written) the operator refuses with InvalidSpec.
+// What the API server refuses by itself, in CEL: the table of common/job_spec_rules.h, which the
+// parser of the command line checks too, and what keeps fields from changing.
 #include <string>
 #include <string_view>
 
 #include "common/job_spec_fields.h"
+#include "common/job_spec_rules.h"
 #include "operator/crd.h"
 
 namespace elephas {
@@ -13,52 +14,17 @@ namespace {
 using manifest::FieldInfo;
 using manifest::FieldType;
 using manifest::Mutability;
+using manifest::Rule;
+using manifest::RuleHome;
 using nlohmann::ordered_json;
 
-struct Rule {
-  std::string_view section;
-  std::string_view rule;
-  std::string_view message;
-  std::string_view field = {};  // below the section, where the message belongs
-};
-
-// In reading order; the same promises as common/job_spec_rules.cc.
-constexpr Rule kRules[] = {
-    {"", "self.metadata.name.size() <= 46",
-     "metadata.name must have at most 46 characters, so that the names of its pods fit"},
-    {"spec", "self.frequency != 'fit' || self.mode == 'synchronous'",
-     "'fit' averages once at the end, which only spec.mode: synchronous does", ".frequency"},
-    {"spec", "self.transport != 'nccl' || self.mode == 'synchronous'",
-     "'nccl' works with spec.mode: synchronous only", ".transport"},
-    {"spec", "self.transport != 'nccl' || self.workers.device != 'cpu'",
-     "'nccl' needs GPUs, but spec.workers.device is cpu", ".transport"},
-    {"spec", "self.transport != 'nccl' || self.parameterServers.replicas == 1",
-     "'nccl' works with one parameter server only", ".transport"},
-    {"spec", "self.task == 'predict' || !self.data.uri.endsWith('.npy')",
-     "a .npy file has no labels, so it can only be used to predict; save features and labels in "
-     "one "
-     ".npz",
-     ".data.uri"},
-    {"spec.model",
-     "[has(self.uri), has(self.inline), has(self.configMapRef)].filter(x, x).size() == 1",
-     "needs exactly one of uri, inline, configMapRef"},
-    {"spec.model.uri", "self.matches('.[.](keras|h5|json)$')", "must end in .keras, .h5 or .json"},
-    {"spec.model.uri", "!self.endsWith('.weights.h5')",
-     "holds weights without a model; name it under spec.model.weights.uri and give the model as "
-     ".json or inline"},
-    {"spec.model.weights.uri", "self.matches('.[.](weights[.]h5|safetensors)$')",
-     "must end in .weights.h5 or .safetensors"},
-    {"spec.data.uri", "self.matches('.[.](npz|npy|csv|libsvm|svm)$')",
-     "must end in .npz, .npy, .csv, .libsvm or .svm"},
-};
-
-constexpr Rule kUriRule{
-    "", "!self.matches('^[A-Za-z0-9+.-]+://') || self.matches('^file://(localhost)?/')",
-    "must be a path or file:///path; other schemes are not supported"};
-
 ordered_json ToJson(const Rule& rule) {
-  ordered_json out{{"rule", rule.rule}, {"message", rule.message}};
-  if (!rule.field.empty()) out["fieldPath"] = rule.field;
+  ordered_json out{{"rule", rule.cel}, {"message", rule.message}};
+  if (rule.section.empty()) {  // the object's own metadata has no place in its schema
+    out["message"] = rule.path + " " + rule.message;
+  } else if (rule.section != rule.path) {
+    out["fieldPath"] = rule.path.substr(rule.section.size());
+  }
   return out;
 }
 
@@ -80,6 +46,11 @@ bool AlwaysThere(const FieldInfo& field) { return field.required || !field.defau
 std::string Unchanging(const FieldInfo& field) {
   return std::string(field.path) +
          " cannot be changed; delete the job and create it anew with the other value";
+}
+
+std::string WhileSuspended(const FieldInfo& field) {
+  return std::string(field.path) +
+         " can be changed only while the job is suspended; set spec.runPolicy.suspend: true first";
 }
 
 // has(old) == has(new), and equal when there; rules on the field itself do not see it come and go.
@@ -106,9 +77,7 @@ void AddTransitions(std::string_view section, ordered_json& rules) {
       const std::string self = "self." + at, old = "oldSelf." + at;
       rules.push_back({{"rule", "oldSelf.runPolicy.suspend || (has(" + self + ") == has(" + old +
                                     ") && (!has(" + self + ") || " + self + " == " + old + "))"},
-                       {"message", std::string(field.path) +
-                                       " can be changed only while the job is suspended; set "
-                                       "spec.runPolicy.suspend: true first"}});
+                       {"message", WhileSuspended(field)}});
     } else if (AlwaysThere(field)) {
       if (field.path != section) continue;
       rules.push_back({{"rule", "self == oldSelf"}, {"message", Unchanging(field)}});
@@ -118,17 +87,69 @@ void AddTransitions(std::string_view section, ordered_json& rules) {
   }
 }
 
+// Does the definition keep the field as it is written? Then its rules see no more of it than how
+// many keys it has.
+bool IsHidden(const FieldInfo& field) {
+  return field.type == FieldType::kAny || field.type == FieldType::kObject ||
+         field.type == FieldType::kNames;
+}
+
+// "object.spec.?compile.?loss.orValue(null)"
+std::string ValueIn(std::string_view object, std::string_view path) {
+  std::string value(object);
+  value += ".spec";
+  for (path.remove_prefix(std::string_view("spec.").size()); !path.empty();) {
+    const auto dot = path.find('.');
+    value.append(".?").append(path.substr(0, dot));
+    path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
+  }
+  return value + ".orValue(null)";
+}
+
+// Keeps the hidden fields as they are, in the policy.
+void AddHiddenTransitions(ordered_json& validations) {
+  for (const FieldInfo& field : manifest::ManifestFields()) {
+    if (!field.path.starts_with("spec.") || !IsHidden(field)) continue;
+    if (field.mutability == Mutability::kMutable) continue;
+    std::string same = ValueIn("object", field.path);
+    same += " == " + ValueIn("variables.old", field.path);
+    const bool pausable = field.mutability == Mutability::kWhileSuspended;
+    if (pausable) same.insert(0, "variables.old.spec.runPolicy.suspend || ");
+    validations.push_back({{"expression", std::move(same)},
+                           {"message", pausable ? WhileSuspended(field) : Unchanging(field)}});
+  }
+}
+
 }  // namespace
 
 ordered_json CrdRules(std::string_view path) {
   ordered_json rules = ordered_json::array();
-  for (const Rule& rule : kRules) {
-    if (rule.section == path) rules.push_back(ToJson(rule));
+  for (const Rule& rule : manifest::ManifestRules()) {
+    if (rule.home == RuleHome::kDefinition && rule.section == path) rules.push_back(ToJson(rule));
   }
-  const FieldInfo* field = manifest::FindField(path);
-  if (field != nullptr && field->type == FieldType::kUri) rules.push_back(ToJson(kUriRule));
   AddTransitions(path, rules);
   return rules.empty() ? ordered_json() : rules;
+}
+
+ordered_json PolicyRules() {
+  ordered_json variables = ordered_json::array(), validations = ordered_json::array();
+  variables.push_back({{"name", "old"}, {"expression", "oldObject == null ? object : oldObject"}});
+  for (const manifest::PolicyVariable& variable : manifest::PolicyVariables()) {
+    variables.push_back({{"name", variable.name}, {"expression", variable.cel}});
+  }
+  // First, because the first that does not hold is what people are told.
+  AddHiddenTransitions(validations);
+  for (const Rule& rule : manifest::ManifestRules()) {
+    if (rule.home != RuleHome::kPolicy) continue;
+    validations.push_back({{"expression", rule.cel}, {"message", rule.path + " " + rule.message}});
+  }
+  // An object that an older version let in can still be labelled, finished and deleted.
+  ordered_json conditions = ordered_json::array();
+  conditions.push_back({{"name", "spec-is-new"},
+                        {"expression", "oldObject == null || object.spec != oldObject.spec"}});
+  return {{"matchConditions", std::move(conditions)},
+          {"variables", std::move(variables)},
+          {"validations", std::move(validations)}};
 }
 
 }  // namespace elephas

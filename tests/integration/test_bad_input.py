@@ -137,7 +137,7 @@ CASES = {
     "an unknown layer": (lambda f: job(f, unknown_layer()), 1, ["spec.model.inline", "MyLayer", "special"]),
     "an unknown layer in a file": (
         lambda f: model_file(f, json.dumps(unknown_layer())), 1, ["spec.model.uri: model.json", "MyLayer", "special"]),
-    "an unknown loss": (lambda f: job(f, compile={"loss": "guess"}), 1, ["compile.loss", "guess"]),
+    "an unknown loss": (lambda f: job(f, compile={"loss": "guess"}), 2, ["spec.compile.loss", "guess"]),
     "an unknown optimizer": (
         lambda f: job(f, compile={"loss": "mse", "optimizer": "guess"}), 2, ["spec.compile.optimizer", "guess"]),
     "a GPU where there is none": (
