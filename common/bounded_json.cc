@@ -1,5 +1,6 @@
 #include "common/bounded_json.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -102,6 +103,12 @@ class BoundedBuilder final : public nlohmann::json_sax<json> {
 };
 
 }  // namespace
+
+JsonLimits JsonLimitsFor(std::size_t max_bytes) {
+  constexpr std::size_t kBytesEach = 4;
+  constexpr std::size_t kAlways = 1024;  // short texts may have shorter values
+  return {.max_bytes = max_bytes, .max_nodes = std::max(kAlways, max_bytes / kBytesEach)};
+}
 
 Result<json> ParseBoundedJson(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {

@@ -21,6 +21,11 @@ struct JsonLimits {
   bool unique_keys = false;                      // otherwise the last of two equal keys counts
 };
 
+// Of a message that may have `max_bytes`: four bytes for each value are fewer than our programs
+// write ({"loss":0.25} has two in thirteen), and a hostile text takes about sixteen times its length
+// at most.
+JsonLimits JsonLimitsFor(std::size_t max_bytes);
+
 // What a value of so many nodes takes in memory is below this many bytes each, beside the bytes of
 // its strings: an entry of an object with its key, the largest of them.
 inline constexpr std::size_t kJsonNodeBytes = 128;
