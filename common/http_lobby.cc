@@ -31,7 +31,11 @@ bool HeaderIsDue(std::string_view text) {
   if (text.size() == kPeek) return true;
   const char first = text.front();
   if ((first < 'A' || first > 'Z') && first != '\r' && first != '\n') return true;
-  for (auto at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1)) {
+  const auto line_end = text.find('\n');
+  if (line_end == std::string_view::npos) return false;
+  const std::string_view line = text.substr(0, line_end);
+  if (line != "\r" && !line.ends_with(" HTTP/1.1\r") && !line.ends_with(" HTTP/1.0\r")) return true;
+  for (auto at = line_end; at != std::string_view::npos; at = text.find('\n', at + 1)) {
     const std::string_view rest = text.substr(at + 1);
     if (rest.starts_with('\n') || rest.starts_with("\r\n")) return true;
   }
@@ -137,7 +141,8 @@ void HttpLobby::HearIn(Room room, Guests::iterator guest, bool last, Woken& woke
   std::array<char, kPeek> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): written first
   const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
   const std::string_view text(buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
-  if (!text.empty() && HeaderIsDue(text)) {
+  // Half a header from who sends no more is answered, too, if only by closing.
+  if (!text.empty() && (last || HeaderIsDue(text))) {
     std::string line(text.substr(0, std::min(text.find_first_of("\r\n"), text.size())));
     woken.arrivals.push_back({TakeOut(room, guest), room, std::move(line)});
   } else if (last || count == 0) {

@@ -82,6 +82,14 @@ TEST(HttpServer, TakesARequestByteByByte) {
   EXPECT_THAT(peer.ReadToEnd(), EndsWith("PUT /slow ok"));
 }
 
+TEST(HttpServer, AnswersWhoSendsNoMoreThanAWrongLine) {
+  auto server = StartServer();
+  RawPeer peer(server->port());
+  ASSERT_TRUE(peer.Say("GET / HTTP/1.1\r\nno field\r\n").ok());
+  peer.stream().FinishWriting();
+  EXPECT_THAT(peer.ReadToEnd(), StartsWith("HTTP/1.1 400"));
+}
+
 TEST(HttpServer, TakesABodyThatBeginsWithABlank) {
   auto server = StartServer();
   RawPeer peer(server->port());
@@ -187,6 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"TwoSpacesBeforeTheTarget", "GET  / HTTP/1.1\r\nHost: x\r\n\r\n", 400},
         Refusal{"SpaceInTheTarget", "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", 400},
         Refusal{"SpaceAfterTheVersion", "GET / HTTP/1.1 \r\nHost: x\r\n\r\n", 400},
+        Refusal{"OneWrongLine", "GET / HTTQ/1.1\r\n", 400},
         Refusal{"NoVersion", "GET /\r\nHost: x\r\n\r\n", 400},
         Refusal{"Chunked",
                 "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411},
