@@ -11,6 +11,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "common/own_file.h"
+
 namespace elephas::cli {
 
 namespace {
@@ -65,8 +67,8 @@ Result<pid_t> StartProgram(const Command& command) {
   const std::vector<char*> argv = Pointers(arguments), envp = Pointers(environment);
   const std::string& program = arguments.at(0);
 
-  const int log = open(command.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (log < 0) return SystemError(command.log_file);
+  ELEPHAS_ASSIGN_OR_RETURN(const int log,
+                           OpenOwnFile(command.log_file, O_WRONLY | O_CREAT | O_APPEND));
   // Closed by exec; bytes in it are the errno of an exec that failed.
   int failure[2];
   if (pipe2(failure, O_CLOEXEC) != 0) {

@@ -8,6 +8,7 @@
 #include "cli/job_view.h"
 #include "cli/yaml_output.h"
 #include "common/names.h"
+#include "common/terminal_text.h"
 #include "operator/kube/api_answer.h"
 
 namespace elephas::cli {
@@ -26,7 +27,7 @@ constexpr std::int64_t kPageSize = 500;  // kubectl's
 constexpr std::size_t kMaxLogLine = std::size_t{1} << 20;
 
 int Complain(const Cluster& cluster, const Status& error) {
-  cluster.err << KubectlError(error, cluster.refusals.Find(error)) << "\n";
+  cluster.err << TerminalText(KubectlError(error, cluster.refusals.Find(error))) << "\n";
   return kExitFailed;
 }
 
@@ -143,7 +144,8 @@ class Follower {
 
   void Lost(const Status& error) {
     if (!std::exchange(told_lost_, true)) {
-      cluster_.err << KubectlError(error, cluster_.refusals.Find(error)) << "; trying again\n";
+      cluster_.err << TerminalText(KubectlError(error, cluster_.refusals.Find(error)))
+                   << "; trying again\n";
     }
     Sleep(cluster_, std::max(kLookAgain, std::min(error.retry_after(), kLongestWait)));
   }
@@ -181,7 +183,8 @@ void PrintJobs(const Options& options, std::vector<json> jobs, const Cluster& cl
   }
   if (options.output == "name") {
     for (const json& job : jobs) {
-      cluster.out << "elephasjob.elephas.dev/" << TextAt(job, "/metadata/name") << "\n";
+      cluster.out << "elephasjob.elephas.dev/" << TerminalText(TextAt(job, "/metadata/name"))
+                  << "\n";
     }
   } else if (options.output == "json" || options.output == "yaml") {
     const json object = one ? jobs.front()
@@ -189,7 +192,8 @@ void PrintJobs(const Options& options, std::vector<json> jobs, const Cluster& cl
                                    {"kind", "List"},
                                    {"metadata", {{"resourceVersion", ""}}},
                                    {"items", std::move(jobs)}};
-    cluster.out << (options.output == "json" ? object.dump(4) + "\n" : YamlOf(object));
+    cluster.out << (options.output == "json" ? TerminalJson(object.dump(4)) + "\n"
+                                             : YamlOf(object));
   } else {
     cluster.out << JobTable(jobs, {.wide = options.output == "wide",
                                    .namespaces = options.all_namespaces,
@@ -256,8 +260,9 @@ class SharedOutput {
   std::ostream& out_;
 };
 
-// The log of one pod, lines with `prefix` in front. With --follow it waits for the container to
-// start.
+// The log of one pod, as it is: what colours its lines or draws a bar looks as it does on a terminal
+// of its own, as with kubectl. Lines have `prefix` in front. With --follow it waits for the
+// container to start.
 Status PrintLog(const Options& options, const json& pod, const std::string& prefix,
                 const Cluster& cluster, SharedOutput& out) {
   const kube::PodLogOptions log{.container = LabelAt(pod, names::kAppComponent),
@@ -288,7 +293,8 @@ int NoPods(const Options& options, const Cluster& cluster) {
   const auto job = cluster.client.Get(kube::kElephasJob, {cluster.ns, options.names.front()});
   if (!job.ok()) return Complain(cluster, job.status());
   const std::string state = TextAt(*job, "/status/state");
-  cluster.err << "elephas: " << options.names.front() << " (" << (state.empty() ? "new" : state)
+  cluster.err << "elephas: " << options.names.front() << " ("
+              << (state.empty() ? "new" : TerminalText(state))
               << ") has no such pods"
               << (IsOver(*job) ? "; spec.runPolicy.cleanPodPolicy says which stay" : "") << "\n";
   return kExitFailed;

@@ -21,6 +21,7 @@
 #include "cli/reporter.h"
 #include "cli/written_document.h"
 #include "common/atomic_file.h"
+#include "common/terminal_text.h"
 #include "operator/kube/rest_client.h"
 
 namespace elephas::cli {
@@ -31,7 +32,9 @@ constexpr std::uint64_t kMaxManifestBytes = std::uint64_t{64}
                                             << 20;  // the parser has its own bound
 
 void Print(const std::vector<ManifestProblem>& problems) {
-  for (const ManifestProblem& problem : problems) std::cerr << ToString(problem) << "\n";
+  for (const ManifestProblem& problem : problems) {
+    std::cerr << TerminalText(ToString(problem)) << "\n";
+  }
 }
 
 struct Loaded {
@@ -46,7 +49,7 @@ std::optional<Loaded> Load(const Options& options) {
                   ? Result<std::string>(std::string(std::istreambuf_iterator<char>(std::cin), {}))
                   : ReadWholeFile(options.manifest, kMaxManifestBytes);
   if (!text.ok()) {
-    std::cerr << "elephas: " << text.status().message() << "\n";
+    std::cerr << "elephas: " << TerminalText(text.status().message()) << "\n";
     return std::nullopt;
   }
   ParsedManifest manifest =
@@ -130,7 +133,7 @@ int RunWith(const Options& options, const std::optional<Loaded>& loaded, const C
     case Options::Command::kSubmit: {
       auto document = WrittenDocument(loaded->text, options.overrides);
       if (!document.ok()) {
-        std::cerr << "elephas: " << document.status().message() << "\n";
+        std::cerr << "elephas: " << TerminalText(document.status().message()) << "\n";
         return kExitUsage;
       }
       const auto reporter = MakeReporter(HowToReport(options), std::cout, std::cerr);
@@ -165,7 +168,9 @@ int RunJob(const Options& options) {
     return kExitUsage;
   }
   if (!options.quiet) {
-    for (const std::string& note : LocalNotes(*manifest)) std::cerr << "note: " << note << "\n";
+    for (const std::string& note : LocalNotes(*manifest)) {
+      std::cerr << "note: " << TerminalText(note) << "\n";
+    }
   }
   const std::string& job = manifest->spec.name;
   if (manifest->spec.run_policy.suspend) {
@@ -184,7 +189,7 @@ int RunJob(const Options& options) {
   const auto reporter = MakeReporter(HowToReport(options), std::cout, std::cerr);
   const auto exit_code = RunLocally(*manifest, local, *reporter);
   if (exit_code.ok()) return *exit_code;
-  std::cerr << "elephas: " << exit_code.status().message() << "\n";
+  std::cerr << "elephas: " << TerminalText(exit_code.status().message()) << "\n";
   return kExitFailed;
 }
 
@@ -204,13 +209,13 @@ int RunOnCluster(const Options& options) {
                                       .ns = options.cluster.ns},
                                      kube::ProcessEnvironment());
   if (!config.ok()) {
-    std::cerr << "error: " << config.status().message() << "\n";
+    std::cerr << "error: " << TerminalText(config.status().message()) << "\n";
     return kExitUsage;
   }
   RefusalKeeper refusals;
   const auto client = kube::MakeRestClient(*config, refusals);
   if (!client.ok()) {
-    std::cerr << "error: " << client.status().message() << "\n";
+    std::cerr << "error: " << TerminalText(client.status().message()) << "\n";
     return kExitUsage;
   }
   const SystemClock clock;

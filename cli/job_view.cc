@@ -5,6 +5,7 @@
 #include <set>
 
 #include "cli/progress_text.h"
+#include "common/terminal_text.h"
 #include "operator/kube/timestamp.h"
 
 namespace elephas::cli {
@@ -32,14 +33,15 @@ std::int64_t IntegerAt(const json& object, const char* pointer, std::int64_t oth
 
 // As kubectl prints a column: nothing for what is not there.
 std::string Cell(const json& value) {
-  if (value.is_string()) return Harmless(value.get<std::string>());
-  return value.is_null() ? "" : value.dump();
+  if (value.is_string()) return TerminalText(value.get<std::string>());
+  if (value.is_null()) return "";
+  return TerminalText(value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 std::vector<std::string> Row(const json& job, const TableOptions& options) {
   std::vector<std::string> row;
-  if (options.namespaces) row.push_back(TextAt(job, "/metadata/namespace"));
-  row.push_back(TextAt(job, "/metadata/name"));
+  if (options.namespaces) row.push_back(Cell(At(job, "/metadata/namespace")));
+  row.push_back(Cell(At(job, "/metadata/name")));
   for (const char* pointer : {"/status/state", "/status/epoch", "/status/progress", "/status/loss",
                               "/status/workers/summary"}) {
     row.push_back(Cell(At(job, pointer)));

@@ -25,6 +25,7 @@
 #include "common/clock.h"
 #include "common/hidden_rows.h"
 #include "common/log.h"
+#include "common/own_file.h"
 
 namespace elephas::cli {
 
@@ -214,7 +215,9 @@ class LocalRun {
   void TellAddresses() {
     if (std::exchange(addresses_told_, true)) return;
     RunAddresses addresses;
-    addresses.page = Url(0) + "/#token=" + folder_.token();
+    addresses.page = Url(0) + "/";
+    addresses.token = folder_.token();
+    addresses.token_file = folder_.TokenFile();
     const std::int64_t processes = spec_.parameter_servers.replicas + spec_.workers.replicas;
     for (std::int64_t i = 0; options_.metrics_port && i < processes; ++i) {
       addresses.metrics.push_back("127.0.0.1:" + std::to_string(*options_.metrics_port + i));
@@ -280,9 +283,9 @@ class LocalRun {
       return;
     }
     // Where the process would have said it itself.
-    if (std::FILE* log = std::fopen(command.log_file.c_str(), "a"); log != nullptr) {
-      std::fprintf(log, "%s\n", pid.status().message().c_str());
-      std::fclose(log);
+    if (const auto log = OpenOwnFile(command.log_file, O_WRONLY | O_CREAT | O_APPEND); log.ok()) {
+      dprintf(*log, "%s\n", pid.status().message().c_str());
+      close(*log);
     }
     failed_starts_.push_back(process);
   }

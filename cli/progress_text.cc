@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "common/terminal_text.h"
+
 namespace elephas::cli {
 
 namespace {
@@ -177,7 +179,7 @@ std::string DurationText(double seconds) {
 std::vector<std::string> MetricTexts(const json& metrics) {
   std::vector<std::string> texts;
   for (const std::string& name : MetricOrder(metrics)) {
-    texts.push_back(Harmless(name) + " " + MetricText(metrics[name]));
+    texts.push_back(TerminalText(name) + " " + MetricText(metrics[name]));
   }
   return texts;
 }
@@ -193,14 +195,6 @@ std::size_t DisplayWidth(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
   }));
-}
-
-std::string Harmless(std::string_view text) {
-  std::string out(text);
-  std::replace_if(
-      out.begin(), out.end(), [](unsigned char c) { return (c < 0x20 && c != '\n') || c == 0x7F; },
-      ' ');
-  return out;
 }
 
 std::string ProgressLine(const json& status, std::size_t width, bool colour) {

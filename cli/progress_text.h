@@ -21,8 +21,6 @@ std::string MetricsText(const nlohmann::json& metrics);
 
 // Columns that `text` takes on a terminal, colour codes not counted.
 std::size_t DisplayWidth(std::string_view text);
-// Without control characters, so that a name from a model cannot move the cursor. Line breaks stay.
-std::string Harmless(std::string_view text);
 
 // The live line of an unfinished job, at most `width` columns; parts are left out, the least
 // important first, when they do not fit.

@@ -1,8 +1,10 @@
 #include "cli/reporter.h"
 
+#include <sstream>
 #include <utility>
 
 #include "cli/progress_text.h"
+#include "common/terminal_text.h"
 
 namespace elephas::cli {
 
@@ -24,21 +26,25 @@ std::string StateOf(const json& status) {
              : std::string();
 }
 
+// Names, reasons and log lines come from a cluster, a model or a program: all of it is made fit for
+// a terminal in one place.
 void WriteFailure(std::ostream& err, const std::string& job, const RunEnd& end) {
   const Outcome& outcome = end.outcome;
+  std::ostringstream text;
   if (outcome.reason == "Interrupted") {
-    err << "elephas: " << job << " was " << outcome.message << "; every process of it has ended\n";
+    text << "elephas: " << job << " was " << outcome.message
+         << "; every process of it has ended\n";
   } else {
-    err << "elephas: " << job << " failed: " << Harmless(outcome.message) << " (" << outcome.reason
-        << ")\n";
+    text << "elephas: " << job << " failed: " << outcome.message << " (" << outcome.reason << ")\n";
   }
   if (!end.log_tail.empty()) {
-    err << "the end of " << end.log_file << ":\n";
-    for (const std::string& line : end.log_tail) err << "  " << Harmless(line) << "\n";
+    text << "the end of " << end.log_file << ":\n";
+    for (const std::string& line : end.log_tail) text << "  " << line << "\n";
   }
-  if (!end.kept_folder.empty()) err << "all logs: " << end.kept_folder << "\n";
+  if (!end.kept_folder.empty()) text << "all logs: " << end.kept_folder << "\n";
   if (!end.resume_hint.empty())
-    err << "to go on from the last checkpoint: " << end.resume_hint << "\n";
+    text << "to go on from the last checkpoint: " << end.resume_hint << "\n";
+  err << TerminalText(text.str());
   err.flush();
 }
 
@@ -56,7 +62,9 @@ class TextReporter final : public Reporter {
   }
 
   void Serving(const RunAddresses& addresses) override {
-    if (options_.style == ReportStyle::kTerminal) Line("  watch: " + addresses.page);
+    if (options_.style == ReportStyle::kTerminal) {
+      Line("  watch: " + addresses.page + "#token=" + addresses.token);
+    }
     std::string metrics;
     for (const std::string& address : addresses.metrics) metrics += " " + address;
     if (!metrics.empty()) Line("  metrics:" + metrics);
@@ -76,7 +84,7 @@ class TextReporter final : public Reporter {
   void Restarting(const TellRestart& restart) override { Line(RestartText(restart)); }
 
   void Note(const std::string& reason, const std::string& message) override {
-    Line(Harmless(reason + (message.empty() ? "" : ": " + message)));
+    Line(reason + (message.empty() ? "" : ": " + message));
   }
 
   void Stopping(int signal) override {
@@ -93,11 +101,13 @@ class TextReporter final : public Reporter {
       return WriteFailure(err_, job_, end);
     }
     const std::string metrics = MetricsText(FinalMetrics(end.status));
-    out_ << job_ << ": done in " << DurationText(end.seconds) << (metrics.empty() ? "" : "  ")
+    std::ostringstream text;
+    text << job_ << ": done in " << DurationText(end.seconds) << (metrics.empty() ? "" : "  ")
          << metrics << "\n";
     for (const json& path : ArrayOr(end.status, "outputs")) {
-      if (path.is_string()) out_ << "  " << path.get<std::string>() << "\n";
+      if (path.is_string()) text << "  " << path.get<std::string>() << "\n";
     }
+    out_ << TerminalText(text.str());
     out_.flush();
   }
 
@@ -110,7 +120,7 @@ class TextReporter final : public Reporter {
   void Line(const std::string& text) {
     if (options_.style == ReportStyle::kQuiet) return;
     ClearLive();
-    out_ << text << "\n";
+    out_ << TerminalText(text) << "\n";
     out_.flush();
   }
 
@@ -138,7 +148,9 @@ class JsonReporter final : public Reporter {
   }
 
   void Serving(const RunAddresses& addresses) override {
-    Event("serving", {{"page", addresses.page}, {"metrics", addresses.metrics}});
+    Event("serving", {{"page", addresses.page},
+                      {"tokenFile", addresses.token_file},
+                      {"metrics", addresses.metrics}});
   }
 
   void Progress(const json& status) override {
@@ -189,7 +201,7 @@ class JsonReporter final : public Reporter {
     fields["job"] = job_;
     fields["uid"] = uid_;
     // A log may hold any bytes; they must not stop the report.
-    out_ << fields.dump(-1, ' ', false, json::error_handler_t::replace) << "\n";
+    out_ << TerminalJson(fields.dump(-1, ' ', false, json::error_handler_t::replace)) << "\n";
     out_.flush();
   }
 

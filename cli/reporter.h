@@ -21,7 +21,9 @@ struct RunInfo {
 
 // Where a run can be watched.
 struct RunAddresses {
-  std::string page;  // with the job's token behind '#'
+  std::string page;        // "http://127.0.0.1:4000/", to be opened with "#token=…" behind it
+  std::string token;       // of this run
+  std::string token_file;  // where it is, for this user alone, until the run ends
   std::vector<std::string>
       metrics;  // for Prometheus, "host:port", servers first; empty: not served
 };
@@ -41,8 +43,8 @@ class Reporter {
  public:
   virtual ~Reporter() = default;
   virtual void Started(const RunInfo& info) = 0;
-  // Once, when server 0 listens. The page's link holds the token of this run: a terminal and a
-  // program get it, a log file does not.
+  // Once, when server 0 listens. Only a person at a terminal is shown the token: lines and events
+  // end in files and in the logs of a CI. A program reads it from the file.
   virtual void Serving(const RunAddresses& addresses) = 0;
   virtual void Progress(const nlohmann::json& status) = 0;
   virtual void Restarting(const TellRestart& restart) = 0;

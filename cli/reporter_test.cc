@@ -30,7 +30,10 @@ class ReporterTest : public ::testing::Test {
   void Run(ReportStyle style, RunEnd end) {
     const auto reporter = MakeReporter({style, false, [] { return std::size_t{80}; }}, out_, err_);
     reporter->Started({"digits", "u-1", "train", "synchronous", "batch", 1, 2, "/tmp/run"});
-    reporter->Serving({"http://127.0.0.1:4000/#token=abc", {"127.0.0.1:9400", "127.0.0.1:9401"}});
+    reporter->Serving({"http://127.0.0.1:4000/",
+                       "abc",
+                       "/tmp/run/token",
+                       {"127.0.0.1:9400", "127.0.0.1:9401"}});
     reporter->Progress(Status(0));
     reporter->Progress(Status(1));
     reporter->Restarting(kRestart);
@@ -96,12 +99,38 @@ TEST_F(ReporterTest, TheLiveLineIsErasedBeforeOtherLines) {
   EXPECT_THAT(out_.str(), HasSubstr("\r\x1b[Kworker-1 was killed"));
 }
 
-TEST_F(ReporterTest, ATerminalGetsTheLinkToThePageALogDoesNot) {
+// `run --json` printed the token, so that it was in the logs of a CI.
+TEST_F(ReporterTest, ATerminalGetsTheTokenWhatMayEndInAFileDoesNot) {
   Run(ReportStyle::kTerminal, Success());
   EXPECT_THAT(out_.str(), HasSubstr("  watch: http://127.0.0.1:4000/#token=abc\n"));
-  out_.str("");
-  Run(ReportStyle::kPlain, Success());
-  EXPECT_THAT(out_.str(), Not(HasSubstr("token")));
+  for (const ReportStyle style : {ReportStyle::kPlain, ReportStyle::kQuiet, ReportStyle::kJson}) {
+    out_.str("");
+    Run(style, Success());
+    EXPECT_THAT(out_.str() + err_.str(), Not(HasSubstr("abc")));
+  }
+}
+
+// A reason with an escape sequence reached the terminal of whoever followed the job.
+TEST_F(ReporterTest, NothingThatOthersWroteMovesTheTerminal) {
+  const std::string evil = "x\x1b]0;title\x07\xc2\x9b" "2J\r";
+  for (const ReportStyle style : {ReportStyle::kPlain, ReportStyle::kQuiet, ReportStyle::kJson}) {
+    const auto reporter = MakeReporter({style, false, [] { return std::size_t{80}; }}, out_, err_);
+    reporter->Started({evil, evil, evil, evil, evil, 1, 2, evil});
+    json status = Status(1);
+    status["history"][evil] = {1.0};
+    status["outputs"] = {evil};
+    reporter->Progress(status);
+    reporter->Note(evil, evil);
+    RunEnd end{.outcome = {kExitFailed, evil, evil, {}}};
+    end.log_tail = {evil};
+    end.log_file = end.kept_folder = end.resume_hint = evil;
+    reporter->Ended(end);
+    reporter->Ended({.outcome = {kExitDone, "Succeeded", "", {}}, .status = status});
+  }
+  const std::string all = out_.str() + err_.str();
+  for (const char* part : {"\x1b", "\x07", "\xc2\x9b", "\r"}) {
+    EXPECT_THAT(all, Not(HasSubstr(part)));
+  }
 }
 
 TEST_F(ReporterTest, PlainLinesHaveNoControlCharacters) {
@@ -133,7 +162,8 @@ TEST_F(ReporterTest, JsonIsOneEventPerLine) {
                                   {"workers", 2},
                                   {"runDir", "/tmp/run"}}),
                           common({{"event", "serving"},
-                                  {"page", "http://127.0.0.1:4000/#token=abc"},
+                                  {"page", "http://127.0.0.1:4000/"},
+                                  {"tokenFile", "/tmp/run/token"},
                                   {"metrics", {"127.0.0.1:9400", "127.0.0.1:9401"}}}),
                           common({{"event", "epoch"},
                                   {"epoch", 1},

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "common/bounded_json.h"
 #include "common/http_client.h"
 
 namespace elephas::cli {
@@ -41,7 +42,9 @@ void StatusWatcher::Hurry() {
 }
 
 void StatusWatcher::Run() {
-  HttpClient client({.base_url = options_.url, .token = options_.token});
+  constexpr std::size_t kMaxStatus = std::size_t{4} << 20;  // of jobs with thousands of workers
+  HttpClient client(
+      {.base_url = options_.url, .token = options_.token, .max_body = kMaxStatus});
   std::unique_lock lock(mutex_);
   while (!stop_) {
     hurry_ = false;
@@ -49,11 +52,11 @@ void StatusWatcher::Run() {
     const auto reply = client.Send("GET", "/v1/status", {}, {}, options_.timeout);
     // A server that is starting, restarting or gone has no status; the supervisor sees its death.
     auto status = reply.ok() && reply->status == 200
-                      ? nlohmann::json::parse(reply->body, nullptr, false)
-                      : nlohmann::json(nlohmann::json::value_t::discarded);
+                      ? ParseBoundedJson(reply->body, JsonLimitsFor(reply->body.size()))
+                      : Result<nlohmann::json>(Unavailable("no status"));
     lock.lock();
-    if (status.is_object()) {
-      latest_ = std::move(status);
+    if (status.ok() && status->is_object()) {
+      latest_ = std::move(status).value();
       const std::uint64_t one = 1;
       [[maybe_unused]] const ssize_t told = write(event_, &one, sizeof one);
     }

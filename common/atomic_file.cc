@@ -153,7 +153,7 @@ Status AtomicFile::WriteAt(std::uint64_t offset, std::span<const std::byte> byte
 Status AtomicFile::Commit() {
   if (fd_ < 0) return Internal(path_ + ": committed twice");
   // A library that writes by name may have replaced the file, so what is there now is synced.
-  const int written = OpenRetrying(temporary_.c_str(), O_RDONLY);
+  const int written = OpenRetrying(temporary_.c_str(), O_RDONLY | O_NOFOLLOW);
   if (written < 0) return SystemError(path_);
   const int synced = ::fsync(written);
   const int sync_errno = errno;

@@ -129,7 +129,12 @@ struct HttpClient::Impl {
         response.headers.emplace(Lower({name.data(), name.size()}),
                                  std::string(value.data(), value.size()));
       }
-      if (parser.chunked()) return Invalid("chunked replies are not understood");
+      if (message.count(http::field::transfer_encoding) > 0) {
+        return Invalid("chunked and otherwise encoded replies are not understood");
+      }
+      if (message.count(http::field::content_length) > 1) {
+        return Invalid("the reply has more than one Content-Length");
+      }
       if (auto announced = parser.content_length()) length = *announced;
       keep_alive = message.keep_alive();
       return response;

@@ -1,11 +1,20 @@
-// A blocking HTTP/1.1 server: one thread per connection, Beast for headers, bodies read straight
-// into the handler's memory. Bounds: header size, body size (by the handler, before anything is
-// allocated), idle, header and progress timeouts, number of connections.
+// A blocking HTTP/1.1 server: one thread per connection that has a request, Beast for headers,
+// bodies read straight into the handler's memory. Bounds: header size, body size (by the handler,
+// before anything is allocated), idle, header and progress timeouts, number of connections.
+//
+// A connection gets a thread when the header of its first request is there, and keeps it as long as
+// requests follow each other within a second; one that says nothing or drips its header has none.
+// When there are max_connections (or as many as the process may have descriptors, less some for
+// the rest of the program), a new connection takes the place of one that has been silent or in the
+// middle of a header for a second, else of the one that is idle for longest. When all are being
+// served, or descriptors are used up, a new one is still asked what it wants: `health_paths` are
+// answered by a thread and with descriptors kept for them, everything else with 503.
 //
 // What the server answers by itself, always {"error", "message"} in JSON and then a closed
-// connection: 400 for bytes that are not HTTP, 408 for a header that does not arrive in time, 411
-// for a chunked body, 417 for an Expect other than 100-continue, 431 for a header that is too
-// large, 503 for too many connections, 505 for a version other than 1.0 and 1.1. HEAD is passed on
+// connection: 400 for bytes that are not HTTP or do not say clearly where the body ends (RFC 9112,
+// 6.3), 408 for a header that does not arrive in time, 411 for a chunked body, 417 for an Expect
+// other than 100-continue, 431 for a header that is too large, 503 for too many connections, 505
+// for a version other than 1.0 and 1.1. HEAD is passed on
 // and answered without the body. "100 Continue" is sent when the handler first reads the body, so
 // that a refusal costs the client nothing. Requests may be pipelined. HTTP/1.0 gets one reply per
 // connection.
@@ -62,8 +71,10 @@ class HttpServer {
     std::uint16_t port = 0;  // 0: any free one
     std::size_t max_connections = 4096;
     std::size_t max_header_bytes = 16384;
+    // What must be answered quickly and without much, whoever else keeps the server busy.
+    std::vector<std::string> health_paths{"/healthz", "/readyz"};
     std::chrono::milliseconds idle_timeout{120000};     // between requests
-    std::chrono::milliseconds header_timeout{10000};    // for a whole header, once it began
+    std::chrono::milliseconds header_timeout{10000};    // for its first byte; then for all of it
     std::chrono::milliseconds progress_timeout{30000};  // within a body, without a byte
     std::uint64_t drain_limit = std::uint64_t{1}
                                 << 20;  // unread body bytes worth keeping alive for

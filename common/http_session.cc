@@ -1,5 +1,6 @@
 #include "common/http_session.h"
 
+#include <algorithm>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/field.hpp>
@@ -9,6 +10,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "common/http_target.h"
 
@@ -73,10 +75,46 @@ HttpReply ErrorReply(int status, std::string_view message) {
   return reply;
 }
 
-// Which reply bytes that Beast would not take deserve.
-int StatusOf(const boost::beast::error_code& error) {
+// What is wrong with how the message says where its body ends; nothing: it is clear. Beast takes
+// what RFC 9112 leaves to a recipient's mercy, and two servers in a row that differ in it can be
+// made to see two different requests.
+std::optional<std::pair<int, std::string_view>> RefuseFraming(const Parser& parser) {
+  const auto& message = parser.get();
+  if (const auto length = message.find(http::field::content_length); length != message.end()) {
+    if (message.count(http::field::content_length) > 1 ||
+        View(length->value()).find_first_not_of("0123456789") != std::string_view::npos) {
+      return std::pair{400, "there is more than one Content-Length"};
+    }
+  }
+  const auto coding = message.find(http::field::transfer_encoding);
+  if (coding == message.end()) return std::nullopt;
+  if (message.version() < 11) return std::pair{400, "HTTP/1.0 has no Transfer-Encoding"};
+  if (message.count(http::field::content_length) > 0) {
+    return std::pair{400, "there are Transfer-Encoding and Content-Length"};
+  }
+  if (message.count(http::field::transfer_encoding) > 1 ||
+      !boost::beast::iequals(coding->value(), "chunked")) {
+    return std::pair{400, "Transfer-Encoding: only chunked is understood, and not taken"};
+  }
+  return std::pair{411, "chunked bodies are not taken: send Content-Length"};
+}
+
+// "GET / HTTP/3.0\r\n…" asks for a version; "GET / HTTP/1.1\n…" or "GET /a b HTTP/1.1\r\n…" is wrong.
+bool NamesAVersion(std::string_view text) {
+  const std::string_view line = text.substr(0, text.find('\n'));
+  const auto version = line.rfind(" HTTP/");
+  if (version == std::string_view::npos || version != line.find(' ', line.find(' ') + 1)) {
+    return false;
+  }
+  const std::string_view digits = line.substr(version + std::string_view(" HTTP/").size());
+  const auto digit = [&](std::size_t at) { return digits[at] >= '0' && digits[at] <= '9'; };
+  return digits.size() == 4 && digit(0) && digits[1] == '.' && digit(2) && digits[3] == '\r';
+}
+
+// Which reply bytes that Beast would not take deserve; `unread` begins where it stopped.
+int StatusOf(const boost::beast::error_code& error, std::string_view unread) {
   if (error == http::error::header_limit) return 431;
-  if (error == http::error::bad_version) return 505;
+  if (error == http::error::bad_version && NamesAVersion(unread)) return 505;
   return 400;
 }
 
@@ -154,19 +192,35 @@ std::string RefusalReply(int status, std::string_view message) {
   return ReplyHead(reply, reply.body.size(), false) + reply.body;
 }
 
-HttpSession::HttpSession(Owner& owner, std::uint64_t id, DeadlineStream stream,
-                         const HttpServer::Options& options, const HttpServer::Handler& handler)
-    : owner_(owner),
-      id_(id),
+HttpSession::HttpSession(SessionActivity& activity, const std::atomic<bool>& stopping,
+                         DeadlineStream stream, const HttpServer::Options& options,
+                         const HttpServer::Handler& handler)
+    : activity_(activity),
+      stopping_(stopping),
       options_(options),
       handler_(handler),
       stream_(std::move(stream), options.max_header_bytes) {}
 
-void HttpSession::Run() {
-  while (owner_.BecomeIdle(id_)) {
-    if (!stream_.AwaitFirstByte(SteadyClock::now() + options_.idle_timeout).ok()) return;
-    if (!owner_.BecomeBusy(id_) || !ServeOne()) return;
+HttpSession::Outcome HttpSession::Run() {
+  const auto patience = std::min(kWarm, options_.idle_timeout);
+  // The header of the first request has arrived already.
+  while (ServeOne()) {
+    const auto now = SteadyClock::now();
+    if (!activity_.BecomeIdle(now) || stopping_) return Outcome::kClose;
+    const Status first = stream_.AwaitFirstByte(now + patience);
+    if (first.code() == Code::kTimeout) {
+      // Nobody may end a connection that is on its way to the lobby.
+      return activity_.Serve() ? Outcome::kStillIdle : Outcome::kClose;
+    }
+    if (!first.ok()) return Outcome::kClose;
   }
+  return Outcome::kClose;
+}
+
+HttpSession::Outcome HttpSession::RunOnce() {
+  once_ = true;
+  (void)ServeOne();
+  return Outcome::kAnswered;
 }
 
 bool HttpSession::ServeOne() {
@@ -174,13 +228,15 @@ bool HttpSession::ServeOne() {
   parser.header_limit(static_cast<std::uint32_t>(options_.max_header_bytes));
   parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // the handler's business
   boost::beast::error_code error;
-  const Status read =
-      stream_.ReadHeader(parser, SteadyClock::now() + options_.header_timeout, error);
+  const auto now = SteadyClock::now();
+  if (!activity_.AwaitHeader(now)) return false;
+  const Status read = stream_.ReadHeader(parser, now + options_.header_timeout, error);
+  if (!activity_.Serve()) return false;
   switch (read.code()) {
     case Code::kOk:
       break;
     case Code::kInvalid:
-      Refuse(StatusOf(error), "not an HTTP request: " + read.message());
+      Refuse(StatusOf(error, stream_.unread()), "not an HTTP request: " + read.message());
       return false;
     case Code::kTimeout:
       Refuse(408, "the request's header did not arrive in time");
@@ -190,8 +246,8 @@ bool HttpSession::ServeOne() {
   }
 
   const auto& message = parser.get();
-  if (parser.chunked()) {
-    Refuse(411, "chunked bodies are not taken: send Content-Length");
+  if (const auto refusal = RefuseFraming(parser)) {
+    Refuse(refusal->first, refusal->second);
     return false;
   }
   if (message.version() >= 11 && message.count(http::field::host) != 1) {
@@ -219,9 +275,15 @@ bool HttpSession::ServeOne() {
     reply = ErrorReply(500, exception.what());
   }
   const bool drainable = request.Drainable(options_.drain_limit);
-  const bool keep_alive = drainable && message.version() >= 11 && message.keep_alive();
+  const bool keep_alive =
+      !once_ && drainable && message.version() >= 11 && message.keep_alive();
   if (!WriteReply(reply, message.method() == http::verb::head, keep_alive)) return false;
-  if (keep_alive) return stream_.Discard(request.body_left(), SteadyClock::now() + kDrainTime);
+  if (keep_alive) {
+    if (request.body_left() == 0) return true;
+    const auto drained = SteadyClock::now();
+    return activity_.BecomeIdle(drained) &&
+           stream_.Discard(request.body_left(), drained + kDrainTime);
+  }
   Linger();
   return false;
 }
@@ -244,8 +306,10 @@ bool HttpSession::WriteReply(const HttpReply& reply, bool head_only, bool keep_a
 
 void HttpSession::Linger() {
   stream_.stream().FinishWriting();
-  (void)stream_.Discard(std::numeric_limits<std::uint64_t>::max(),
-                        SteadyClock::now() + kLingerTime);
+  if (once_) return;  // done by who takes the stream
+  const auto now = SteadyClock::now();
+  if (!activity_.BecomeIdle(now)) return;
+  (void)stream_.Discard(std::numeric_limits<std::uint64_t>::max(), now + kLingerTime);
 }
 
 }  // namespace elephas

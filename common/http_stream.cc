@@ -10,6 +10,23 @@ namespace elephas {
 
 namespace http = boost::beast::http;
 
+namespace {
+
+// Whether one of the lines begins with a blank. `line_ended`: whether the byte before `text` ended
+// one; then, whether its last does.
+bool HasFoldedLine(std::string_view text, bool& line_ended) {
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  if (text.empty()) return false;
+  if (line_ended && blank(text.front())) return true;
+  for (auto end = text.find('\n'); end < text.size() - 1; end = text.find('\n', end + 1)) {
+    if (blank(text[end + 1])) return true;
+  }
+  line_ended = text.back() == '\n';
+  return false;
+}
+
+}  // namespace
+
 HttpStream::HttpStream(DeadlineStream stream, std::size_t max_header_bytes)
     : stream_(std::move(stream)), buffer_(max_header_bytes) {}
 
@@ -34,14 +51,20 @@ Status HttpStream::AwaitFirstByte(TimePoint deadline) {
 template <bool is_request>
 Status HttpStream::ReadHeader(http::parser<is_request, http::empty_body>& parser,
                               TimePoint deadline, boost::beast::error_code& error) {
+  bool line_ended = false;
   std::size_t parsed = 0;  // Beast counts what one call sees; many small calls are ours to count
   for (;;) {
     if (!buffer_empty()) {
       error = {};
       const std::size_t count =
           parser.put(boost::asio::const_buffer(buffer_.data() + begin_, end_ - begin_), error);
+      const std::string_view taken = unread().substr(0, count);
       begin_ += count;
       parsed += count;
+      if (HasFoldedLine(taken, line_ended)) {
+        error = http::error::bad_field;
+        return Invalid("a field goes on in the next line");
+      }
       if (!error && parser.is_header_done()) return OkStatus();
       if (error && error != http::error::need_more) return Invalid(error.message());
       // Without an error and without the end: the parser stopped after the start line. Go on at

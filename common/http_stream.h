@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "common/deadline_stream.h"
@@ -28,7 +29,8 @@ class HttpStream {
   Status AwaitFirstByte(TimePoint deadline);
 
   // Feeds `parser` until its header is done; what follows the header stays in the buffer. kInvalid
-  // and a set `error` for bytes that are not HTTP; kNotFound when the peer closed before the end.
+  // and a set `error` for bytes that are not HTTP, a field that goes on in the next line included
+  // (RFC 9112, 5.2); kNotFound when the peer closed before the end.
   template <bool is_request>
   Status ReadHeader(boost::beast::http::parser<is_request, boost::beast::http::empty_body>& parser,
                     TimePoint deadline, boost::beast::error_code& error);
@@ -39,6 +41,10 @@ class HttpStream {
   // Reads and forgets up to `limit` bytes until `deadline`; true when all of them came.
   bool Discard(std::uint64_t limit, TimePoint deadline);
 
+  // What has come and was not taken yet.
+  [[nodiscard]] std::string_view unread() const {
+    return {reinterpret_cast<const char*>(buffer_.data()) + begin_, end_ - begin_};
+  }
   [[nodiscard]] bool buffer_empty() const { return begin_ == end_; }
   [[nodiscard]] DeadlineStream& stream() { return stream_; }
 

@@ -21,6 +21,8 @@ class RawPeer {
     auto stream = DeadlineStream::Connect("127.0.0.1", std::to_string(port), In(2000));
     if (stream.ok()) stream_ = std::move(stream).value();
   }
+  // On a socket that is connected already.
+  explicit RawPeer(DeadlineStream stream) : stream_(std::move(stream)) {}
   [[nodiscard]] bool connected() const { return stream_.is_open(); }
 
   Status Say(std::string_view text) {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/bounded_json.h"
 
 namespace elephas::safetensors {
 
@@ -104,23 +105,14 @@ Result<TensorInfo> ReadTensor(const std::string& name, const json& entry) {
   return tensor;
 }
 
-// JSON objects take the last of two equal keys in silence; this sees both.
-Result<json> ParseWithoutDuplicates(std::string_view text) {
-  std::vector<std::set<std::string, std::less<>>> keys;
-  std::string duplicate;
-  const json::parser_callback_t watch = [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end && !keys.empty()) keys.pop_back();
-    if (event == json::parse_event_t::key && !keys.empty()) {
-      auto name = parsed.get<std::string>();
-      if (!keys.back().insert(name).second && duplicate.empty()) duplicate = std::move(name);
-    }
-    return true;
-  };
-  json parsed = json::parse(text, watch, /*allow_exceptions=*/false);
-  if (parsed.is_discarded()) return Invalid("the header is not JSON");
-  if (!duplicate.empty()) return Invalid("'" + duplicate + "' appears twice");
-  return parsed;
+// A tensor has some eight values in more than fifty bytes, and there are at most a few hundred
+// thousand of them; three levels are all that the format has.
+JsonLimits HeaderLimits(std::size_t bytes) {
+  constexpr std::size_t kMost = 4'000'000;
+  return {.max_bytes = bytes,
+          .max_depth = 3,
+          .max_nodes = std::min(kMost, JsonLimitsFor(bytes).max_nodes),
+          .unique_keys = true};
 }
 
 // Closes when it goes out of scope.
@@ -200,7 +192,9 @@ std::span<const std::byte> File::Bytes(const TensorInfo& tensor) const {
 
 Result<Header> ParseHeader(std::string_view text) {
   if (text.empty() || text.front() != '{') return Invalid("the header is not a JSON object");
-  ELEPHAS_ASSIGN_OR_RETURN(const json parsed, ParseWithoutDuplicates(text));
+  auto read = ParseBoundedJson(text, HeaderLimits(text.size()));
+  if (!read.ok()) return read.status().Annotate("the header");
+  const json& parsed = *read;
   Header header;
   for (const auto& [name, entry] : parsed.items()) {
     if (name == "__metadata__") {

@@ -117,6 +117,13 @@ TEST_F(SafetensorsFileTest, RandomDamageNeverCrashes) {
   EXPECT_GT(refused, 1000);
 }
 
+// A header may have 100 MB; what it is parsed into must not be a gigabyte.
+TEST(SafetensorsHeader, ManyValuesInFewBytesAreRefused) {
+  std::string text = R"({"a":[)";
+  for (int i = 0; i < 5000; ++i) text.append("0,");
+  EXPECT_EQ(ParseHeader(text + "0]}").status().message(), "the header: more than 2502 values");
+}
+
 struct BadHeader {
   const char* name;
   const char* json;
@@ -182,6 +189,8 @@ INSTANTIATE_TEST_SUITE_P(
                   R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
                   "inside the one before"},
         BadHeader{"MetadataOfNumbers", R"({"__metadata__":{"a":1}})", "must be a string"},
+        BadHeader{"Deep", R"({"a":{"dtype":[[1]],"shape":[],"data_offsets":[0,1]}})",
+                  "nested deeper than 3 levels"},
         BadHeader{"MetadataList", R"({"__metadata__":[]})", "must be an object"}),
     [](const auto& row) { return std::string(row.param.name); });
 

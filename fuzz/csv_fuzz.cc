@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   JobSpec::Data selection;
   selection.features = features;
   selection.labels = labels;
-  const DatasetHints hints{.need_labels = data[0] < 128};
+  const DatasetHints hints{.need_labels = data[0] < 128, .memory = {.bytes = 1 << 16}};
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   elephas::FuzzCheckDataset(elephas::ReadCsv("f.csv", text, selection, hints));
   return 0;

@@ -61,6 +61,8 @@ SEEDS = {
     "parameters": request("PUT /v1/parameters", tensors({"iterations": "3"}, parameters=DELTA, slots=SLOTS)),
     "pull": request("GET /v1/parameters?minVersion=7&wait=0&slots=true"),
     "layout": request("PUT /v1/layout", LAYOUT),
+    "layout-deep": request("PUT /v1/layout", b'{"weights": ' + b"[" * 200),
+    "layout-values": request("PUT /v1/layout", b'{"weights": [' + b"[]," * 2000 + b"0]}"),
     "join": request("POST /v1/workers", {"name": "worker-0"}),
     "heartbeat": request("PUT /v1/workers/worker-0/heartbeat"),
     "leave": request("DELETE /v1/workers/worker%2D0"),

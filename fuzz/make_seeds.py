@@ -91,6 +91,8 @@ write(
         "open-quote": b"\x00a,label\n\"1,2\n",
         "numbers": b"\x00a,b,c,d,label\n1e39,nan,-inf,1234567.5,1\n",
         "latin1": b"\x00\xe9,label\n\xe9,1\n",
+        "wide": b"\x00" + ",".join(f"c{i}" for i in range(300)).encode() + b",label\n",
+        "tall": b"\x00a,label\n" + b"1,2\n" * 4000,
         "long-integer": b"\x00a,label\n1,9223372036854775808\n1,9223372036854775807\n",
     },
 )
@@ -105,6 +107,7 @@ write(
         "huge-index": b"\x001 9223372036854775807:1\n",
         "descending": b"\x001 2:1 1:1\n",
         "zero": b"\x001 0:1\n",
+        "entries": b"\x00" + b"1 1:1 2:1 3:1 4:1 5:1 6:1 7:1 8:1\n" * 400,
     },
 )
 
@@ -123,6 +126,7 @@ write(
         "overflow": json.dumps({"a": tensor("F32", [1 << 62, 4], 0, 0)}),
         "duplicate": '{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]},"a":{}}',
         "deep": '{"a":' + "[" * 2000,
+        "values": '{"a":[' + "0," * 1500 + "0]}",
     },
 )
 
@@ -181,6 +185,7 @@ write(
         "json": "\x01" + CONFIG,
         "json-old-cycle": "\x01" + json.dumps(OLD),
         "json-deep": "\x01" + "[" * 300,
+        "json-values": "\x01" + '{"config": [' + "[]," * 2000 + "0]}",
         "json-nested": "\x01" + json.dumps(nested(40)),
         "json-numbers": "\x01" + '{"class_name": "Sequential", "config": {"layers": [1e999, -0, 18446744073709551616]}}',
         "json-compile-of-another-kind": "\x01" + json.dumps({**MODEL, "compile_config": {"loss": {"a": [1]}, "metrics": 3}}),

@@ -121,6 +121,8 @@ int Run(const OperatorFlags& flags) {
   HttpServer::Options http;
   http.address = flags.address;
   http.port = flags.port;
+  http.max_connections = 64;  // probes and monitors; each may be a thread
+  http.progress_timeout = std::chrono::seconds(5);
   auto server = HttpServer::Start(
       http, [&](HttpRequest& request) { return Answer(request, controller, metrics, leading); });
   if (!server.ok()) return Complain(kFailed, server.status().message());

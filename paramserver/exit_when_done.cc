@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/bounded_json.h"
 #include "common/names.h"
 
 namespace elephas {
@@ -12,6 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds kPatience{2'000};
+constexpr std::size_t kMaxStatus = std::size_t{4} << 20;  // of jobs with thousands of workers
 
 std::string Text(const json& message) {
   return message.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -56,7 +58,8 @@ DoneWatch::DoneWatch(const JobService& service, Options options)
     : service_(service), options_(std::move(options)) {
   if (options_.coordinator_url.empty()) return;
   client_.emplace(HttpClient::Options{
-      .base_url = options_.coordinator_url, .token = options_.token, .connect_timeout = kPatience});
+      .base_url = options_.coordinator_url, .token = options_.token, .connect_timeout = kPatience,
+      .max_body = kMaxStatus});
 }
 
 bool DoneWatch::Done() {
@@ -78,10 +81,10 @@ bool DoneWatch::OverThere(Time now) {
   ask_again_ = now + options_.ask_interval;
   const auto reply = client_->Send("GET", "/v1/status", {}, {}, kPatience);
   if (!reply.ok() || reply->status != 200) return false;  // starting, restarting: asked again
-  const json status = json::parse(reply->body, nullptr, /*allow_exceptions=*/false);
-  if (!status.is_object()) return false;
-  const auto state = status.find("state");
-  return state != status.end() && (*state == "Succeeded" || *state == "Failed");
+  const auto status = ParseBoundedJson(reply->body, JsonLimitsFor(reply->body.size()));
+  if (!status.ok() || !status->is_object()) return false;
+  const auto state = status->find("state");
+  return state != status->end() && (*state == "Succeeded" || *state == "Failed");
 }
 
 }  // namespace elephas

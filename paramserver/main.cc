@@ -3,12 +3,15 @@
 // Ends with 0 after SIGTERM or SIGINT, or with --exit-when-done when the job is over (whether it
 // succeeded is in the termination log), 2 for a bad command line or manifest, 1 for what fails
 // later (a port in use, a checkpoint folder that cannot be used).
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -17,6 +20,7 @@
 #include "common/http_server.h"
 #include "common/job_spec.h"
 #include "common/log.h"
+#include "common/own_file.h"
 #include "paramserver/exit_when_done.h"
 #include "paramserver/job_service.h"
 #include "paramserver/peer_client.h"
@@ -96,6 +100,7 @@ Result<std::unique_ptr<HttpServer>> ServeMetrics(const ServerFlags& flags, RestH
   options.address = flags.metrics_address;
   options.port = *flags.metrics_port;
   options.max_connections = 16;
+  options.progress_timeout = std::chrono::seconds(5);  // of who asks and does not read
   auto server = HttpServer::Start(options, [&handler](HttpRequest& request) {
     const std::string_view path = request.path();
     if (path == "/metrics" || path == "/healthz" || path == "/readyz") {
@@ -160,6 +165,16 @@ void AwaitEnd(const sigset_t& ends, const ServerFlags& flags, const std::string&
   LogInfo("stopping", {{"reason", "the job is over"}});
 }
 
+// Not aside and renamed: the file is one that the kubelet holds.
+Status WriteTerminationLog(const std::string& path, std::string_view text) {
+  ELEPHAS_ASSIGN_OR_RETURN(const int fd, OpenOwnFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+  // So few bytes go into a file at once, or not at all.
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const Status status = written ? OkStatus() : Internal(path + ": " + std::strerror(errno));
+  ::close(fd);
+  return status;
+}
+
 int Serve(const ServerFlags& flags) {
   const sigset_t ends = BlockSignals();
   RaiseDescriptorLimit();
@@ -218,10 +233,11 @@ int Serve(const ServerFlags& flags) {
 
   AwaitEnd(ends, flags, *token, **service);
   if (!flags.termination_log.empty()) {
-    // Not aside and renamed: the file is one that the kubelet holds.
-    const std::string last = TerminationMessage((*service)->StatusJson());
-    if (std::ofstream file(flags.termination_log, std::ios::trunc); !(file << last).flush()) {
-      LogWarning("the termination log cannot be written", {{"path", flags.termination_log}});
+    if (Status status = WriteTerminationLog(flags.termination_log,
+                                            TerminationMessage((*service)->StatusJson()));
+        !status.ok()) {
+      LogWarning("the termination log cannot be written",
+                 {{"path", flags.termination_log}, {"message", status.message()}});
     }
   }
   (*service)->Shutdown();  // first: it wakes the requests that wait, so that they can be answered

@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "common/bounded_json.h"
 #include "common/http_client.h"
 #include "common/json_reader.h"
 #include "common/log.h"
@@ -14,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::seconds kRequestTimeout{5};
+constexpr std::size_t kMaxReply = 65536;
 // How soon a new cut is noticed; looking costs a lock.
 constexpr std::chrono::milliseconds kLook{100};
 
@@ -30,7 +32,7 @@ std::string BootId() {
 
 Result<JobService::PeerReply> ParseReply(const std::string& body) {
   constexpr std::int64_t kMaxCount = std::int64_t{1} << 53;
-  const json parsed = json::parse(body, nullptr, /*allow_exceptions=*/false);
+  ELEPHAS_ASSIGN_OR_RETURN(const json parsed, ParseBoundedJson(body, JsonLimitsFor(kMaxReply)));
   JsonReader reader(parsed, "peer reply");
   JobService::PeerReply reply;
   reply.incarnation = Incarnation(reader.Int("incarnation", 0, kMaxCount));
@@ -67,7 +69,7 @@ bool PeerClient::Sleep(std::chrono::milliseconds time) {
 }
 
 void PeerClient::Run() {
-  HttpClient client({.base_url = options_.coordinator_url, .token = options_.token});
+  HttpClient client({.base_url = options_.coordinator_url, .token = options_.token, .max_body = kMaxReply});
   for (;;) {
     const auto cuts = service_.Cuts();
     const auto changed = Register(client);

@@ -99,9 +99,9 @@ Result<HttpReply> PostSteps(Context& context, Call& call) {
 
 Result<GroupCommitHeader> ParseCommit(const std::string* text) {
   if (text == nullptr) return Invalid("metadata 'commit' is missing");
-  const auto value = json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (value.is_discarded()) return Invalid("metadata 'commit' is not JSON");
-  return GroupCommitHeaderFromJson(value);
+  const auto value = ParseBoundedJson(*text, JsonLimitsFor(text->size()));
+  if (!value.ok()) return value.status().Annotate("metadata 'commit'");
+  return GroupCommitHeaderFromJson(*value);
 }
 
 Result<HttpReply> PostModel(Context& context, Call& call) {

@@ -124,7 +124,7 @@ TEST_F(RestHandlerTest, JsonBodiesAreReadStrictly) {
       {R"({"name": ""})", "name has 1 to 128"},
       {std::string(R"({"name": ")") + std::string(200, 'a') + "\"}", "name has 1 to 128"},
       {"{\"name\": \"\xff\"}", "not JSON"},
-      {std::string(60000, '['), "not JSON"},
+      {std::string(60000, '['), "nested deeper than 64 levels"},
   };
   for (const auto& [body, message] : rows) {
     const HttpReply reply =

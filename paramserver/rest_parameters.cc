@@ -18,6 +18,11 @@ constexpr std::uint64_t kMaxTensorHeader = 65536;
 
 json RangeJson(const Range& range) { return json::array({range.first, range.last}); }
 
+// Some hundred bytes and a dozen values for each of 50,000 weights; an optimizer whose schedules hold
+// schedules.
+constexpr JsonLimits kLayoutLimits{
+    .max_bytes = std::size_t{16} << 20, .max_depth = 16, .max_nodes = 800'000};
+
 Result<json> RangesJson(const JobService& service) {
   ELEPHAS_ASSIGN_OR_RETURN(const Range parameters, service.ParameterRange());
   ELEPHAS_ASSIGN_OR_RETURN(const Range slots, service.SlotRange());
@@ -34,7 +39,7 @@ Result<HttpReply> GetLayout(Context& context, Call&) {
 
 Result<HttpReply> PutLayout(Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
-  ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
+  ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request, kLayoutLimits));
   ELEPHAS_ASSIGN_OR_RETURN(const ModelLayout layout, ModelLayoutFromJson(body));
   ELEPHAS_RETURN_IF_ERROR(context.service.SetLayout(incarnation, layout));
   ELEPHAS_ASSIGN_OR_RETURN(const json reply, RangesJson(context.service));
@@ -148,10 +153,9 @@ Result<HttpReply> GetModel(Context& context, Call&) {
 }  // namespace
 
 std::span<const Route> ParameterRoutes() {
-  constexpr std::uint64_t kMaxLayout = 16 << 20;  // some hundred bytes for each of 100,000 weights
   static const std::array kRoutes{
       Route{"GET", "/v1/layout", GetLayout},
-      Route{"PUT", "/v1/layout", PutLayout, Body::kJson, {}, kMaxLayout},
+      Route{"PUT", "/v1/layout", PutLayout, Body::kJson, {}, kLayoutLimits.max_bytes},
       Route{"GET",
             "/v1/parameters",
             GetParameters,

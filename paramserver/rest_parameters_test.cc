@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "paramserver/rest_test_support.h"
 
@@ -28,6 +29,28 @@ TEST_F(RestHandlerTest, TheLayoutGoesInAndComesOut) {
   EXPECT_EQ(Body(Send({.target = "/v1/layout"}), 200), whole);
   service_.layout = nullptr;
   EXPECT_EQ(Send({.target = "/v1/layout"}).status, 404);
+}
+
+// 16 MiB of "[" took 1.2 GB; what counts as many values in few bytes would take as much.
+TEST_F(RestHandlerTest, ALayoutThatIsNoneTakesNoMemory) {
+  const auto peak_kilobytes = [] {
+    rusage usage{};
+    EXPECT_EQ(::getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+  };
+  const std::string brackets(std::size_t{16} << 20, '[');
+  std::string values = "[[]";
+  while (values.size() + 4 < brackets.size()) values.append(",[]");
+  values.append("]");
+  const long before = peak_kilobytes();
+  for (const auto& [body, why] :
+       {std::pair<const std::string&, std::string>(brackets, "nested deeper than 16 levels"),
+        std::pair<const std::string&, std::string>(values, "more than 800000 values")}) {
+    const HttpReply reply = Send(
+        {.method = "PUT", .target = "/v1/layout", .body = body, .type = "application/json"});
+    EXPECT_EQ(Body(reply, 400)["message"], "the body: " + why);
+  }
+  EXPECT_LT(peak_kilobytes() - before, 150'000);  // copies of the body included
 }
 
 TEST_F(RestHandlerTest, InitialParametersAreReadIntoBuffers) {
@@ -244,7 +267,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadBody{
             "UpdateIsNoJson",
             safetensors::SerializeHeader({{"update", "{"}}, {Tensor("delta", {6})}) + Floats(kSix),
-            400, "'update' is not JSON"},
+            400, "metadata 'update': not JSON"},
         BadBody{"NoTask", Without("task"), 400, "'task' is missing"},
         BadBody{"NoMetrics", Without("metrics"), 400, "'metrics' is missing"}),
     [](const auto& row) { return row.param.name; });

@@ -115,11 +115,15 @@ Result<std::int64_t> PathNumber(std::string_view text, std::string_view what) {
 }
 
 Result<nlohmann::json> ReadJson(HttpRequest& request) {
+  return ReadJson(request, JsonLimitsFor(request.content_length()));
+}
+
+Result<nlohmann::json> ReadJson(HttpRequest& request, const JsonLimits& limits) {
   std::string text(request.content_length(), '\0');
   if (text.empty()) return Invalid("a JSON body is expected");
   ELEPHAS_RETURN_IF_ERROR(request.ReadBody(std::as_writable_bytes(std::span(text))));
-  auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Invalid("the body is not JSON");
+  auto json = ParseBoundedJson(text, limits);
+  if (!json.ok()) return json.status().Annotate("the body");
   return json;
 }
 

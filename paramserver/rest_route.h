@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/bounded_json.h"
 #include "common/http_server.h"
 #include "common/result.h"
 #include "paramserver/job_service.h"
@@ -69,8 +70,10 @@ Result<std::chrono::milliseconds> WaitFromSeconds(double seconds);
 Result<std::int64_t> PathNumber(std::string_view text, std::string_view what);
 // A repeat changes nothing, but its sender may write all of it before it reads a reply.
 Status SkipBody(HttpRequest& request);
-// The body of a route with Body::kJson, whose size the handler has checked.
+// The body of a route with Body::kJson, whose size the handler has checked; within JsonLimitsFor()
+// of its length, or these.
 Result<nlohmann::json> ReadJson(HttpRequest& request);
+Result<nlohmann::json> ReadJson(HttpRequest& request, const JsonLimits& limits);
 // Names of workers stand in paths and logs: 1 to 128 of A-Z a-z 0-9 . _ -
 Status CheckName(std::string_view name);
 

@@ -112,9 +112,9 @@ std::uint64_t MaxUpdateHeader(const JobSpec& spec) {
 
 Result<UpdateHeader> ParseUpdateHeader(const std::string* text) {
   if (text == nullptr) return Invalid("metadata 'update' is missing");
-  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Invalid("metadata 'update' is not JSON");
-  return UpdateHeaderFromJson(json);
+  const auto json = ParseBoundedJson(*text, JsonLimitsFor(text->size()));
+  if (!json.ok()) return json.status().Annotate("metadata 'update'");
+  return UpdateHeaderFromJson(*json);
 }
 
 std::span<const Route> UpdateRoutes() {

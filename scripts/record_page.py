@@ -35,7 +35,8 @@ def start_job(bin_dir, folder):
     for line in process.stdout:
         event = json.loads(line)
         if event["event"] == "serving":
-            return process, event["page"]
+            token = pathlib.Path(event["tokenFile"]).read_text().strip()
+            return process, f"{event['page']}#token={token}"
     sys.exit("the run ended before it began")
 
 

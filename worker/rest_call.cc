@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/bounded_json.h"
+
 namespace elephas {
 
 namespace {
@@ -32,10 +34,11 @@ Code CodeFromHttp(int status) {
 }  // namespace
 
 Status StatusFromReply(const HttpResponse& response) {
-  const json body = json::parse(response.body, nullptr, false);
   std::string message = "HTTP " + std::to_string(response.status);
-  if (body.is_object() && body.contains("message") && body["message"].is_string()) {
-    message = body["message"].get<std::string>();
+  const auto body = ParseBoundedJson(response.body);  // a message is short, or it is none of ours
+  if (body.ok() && body->is_object()) {
+    const auto told = body->find("message");
+    if (told != body->end() && told->is_string()) message = told->get<std::string>();
   }
   return {CodeFromHttp(response.status), std::move(message)};
 }
@@ -59,8 +62,8 @@ Result<json> CallRest(HttpClient& http, std::string_view method, std::string_vie
                            http.Send(method, target, headers, pieces, patience));
   if (response.status < 200 || response.status > 299) return StatusFromReply(response);
   if (response.body.empty()) return json();
-  json reply = json::parse(response.body, nullptr, false);
-  if (reply.is_discarded()) return Invalid(std::string(target) + ": the reply is not JSON");
+  auto reply = ParseBoundedJson(response.body, JsonLimitsFor(response.body.size()));
+  if (!reply.ok()) return reply.status().Annotate(std::string(target) + ": the reply");
   return reply;
 }
 

@@ -111,6 +111,7 @@ Result<std::unique_ptr<HttpServer>> ServeWorkerMetrics(const std::string& addres
   options.address = address;
   options.port = port;
   options.max_connections = 16;
+  options.progress_timeout = std::chrono::seconds(5);  // of who asks and does not read
   return HttpServer::Start(options, [job, worker, &meter, &devices](HttpRequest& request) {
     HttpReply reply;
     if (request.method() != "GET" && request.method() != "HEAD") {

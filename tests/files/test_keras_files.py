@@ -399,9 +399,9 @@ def rewrite(source, target, **changes):
     "changes, message",
     [
         ({"config.json": None}, "has no config.json"),
-        ({"config.json": b"{"}, "config.json is not JSON"),
+        ({"config.json": b"{"}, "config.json: not JSON"),
         ({"config.json": b"[]"}, "config.json is not a JSON object"),
-        ({"config.json": b'{"a":' + b"[" * 100000 + b"]" * 100000 + b"}"}, "config.json is nested too deeply"),
+        ({"config.json": b'{"a":' + b"[" * 100000 + b"]" * 100000 + b"}"}, "config.json: nested deeper than 256 levels"),
         ({"model.weights.h5": None}, "has no model.weights.h5"),
         ({"model.weights.h5": None, "model.weights.npz": b""}, "weights_format='h5'"),
         ({"model.weights.h5": b"garbage"}, "model.weights.h5: not a whole HDF5 file"),

@@ -2,6 +2,7 @@
 in the log of one process."""
 
 import json
+import pathlib
 import re
 import shutil
 
@@ -27,8 +28,10 @@ def run(processes, bin_dir, source_dir, tmp_path):
             *(argument for setting in settings for argument in ("--set", f"spec.{setting}")),
             env={"ELEPHAS_LOG_FORMAT": "json"},
         )
+        serving = json.loads(process.wait_for_output(r'^.*"event":"serving".*$', timeout=60).group(0))
+        token = pathlib.Path(serving["tokenFile"]).read_text().strip()
         status = process.wait(120)
-        token = re.search(r"#token=(\w+)", process.stdout).group(1)
+        assert token not in process.stdout and token not in process.stderr
         logs = {path.stem: path.read_text().splitlines() for path in (tmp_path / "run").glob("*.log")}
         return status, {name: [json.loads(line) for line in lines] for name, lines in logs.items()}, token
 

@@ -275,10 +275,10 @@ def test_what_is_shown_is_documented():
 def test_the_metrics_are_the_status(prometheus, run):
     """Numbers that stand still at the same moment are compared: those of the closed epochs."""
     _, serving = run
-    address, token = serving["page"].split("/#token=")
+    token = pathlib.Path(serving["tokenFile"]).read_text().strip()
 
     def look():
-        status = requests.get(address + "/v1/status", headers={"Authorization": f"Bearer {token}"}, timeout=10).json()
+        status = requests.get(serving["page"] + "v1/status", headers={"Authorization": f"Bearer {token}"}, timeout=10).json()
         text = requests.get(f"http://{serving['metrics'][0]}/metrics", timeout=10).text
         shown = dict(re.findall(r'^elephas_paramserver_epoch_metric\{.*metric="(\w+)"\} (\S+)$', text, re.MULTILINE))
         epoch = re.search(r"^elephas_paramserver_epoch\{.*\} (\d+)$", text, re.MULTILINE).group(1)

@@ -41,7 +41,13 @@ Status Refuse(const std::string& name, std::int64_t line, const std::string& mes
   return Invalid(name + ":" + std::to_string(line) + ": " + message);
 }
 
-Result<std::vector<std::string>> ReadHeader(const std::string& name, CsvCursor& cursor) {
+// What a column costs before its first row, its name in four places not counted: entries of a list,
+// a set, a map and the plan, and a row's cell.
+constexpr std::uint64_t kColumnBytes = 320;
+
+Result<std::vector<std::string>> ReadHeader(const std::string& name, CsvCursor& cursor,
+                                            const MemoryBudget& memory) {
+  std::uint64_t bytes = 0;
   std::vector<std::string> header;
   std::set<std::string, std::less<>> seen;
   const std::int64_t line = cursor.line();
@@ -54,6 +60,11 @@ Result<std::vector<std::string>> ReadHeader(const std::string& name, CsvCursor& 
     if (column.empty()) {
       return Refuse(name, line,
                     "column " + std::to_string(header.size() + 1) + " has no name in the header");
+    }
+    bytes += kColumnBytes + 4 * column.size();
+    if (bytes > memory.bytes) {
+      const std::string what = ": a header of more than " + std::to_string(header.size()) + " columns";
+      return CheckMemory(memory, bytes, name + what);
     }
     if (!seen.insert(column).second) {
       return Refuse(name, line, "two columns are named '" + Printable(column) + "'");
@@ -176,8 +187,12 @@ class Planner {
 class RecordReader {
  public:
   RecordReader(const std::string& name, const std::vector<std::string>& header,
-               std::vector<Output>& outputs)
-      : name_(name), outputs_(outputs), row_(header.size()), row_ints_(header.size()) {
+               std::vector<Output>& outputs, const MemoryBudget& memory)
+      : name_(name),
+        outputs_(outputs),
+        memory_(memory),
+        row_(header.size()),
+        row_ints_(header.size()) {
     for (const std::string& column : header) uses_.push_back({column});
     for (const Output& output : outputs) {
       for (const std::size_t column : output.columns) {
@@ -190,6 +205,11 @@ class RecordReader {
   Status ReadAll(CsvCursor& cursor, std::vector<std::int64_t>& lines) {
     const std::size_t all = cursor.remaining();
     while (!cursor.AtEnd()) {
+      const std::uint64_t held = HeldWithOneMore(lines);
+      if (held > memory_.bytes) {
+        return CheckMemory(memory_, held,
+                           name_ + ": the first " + std::to_string(lines.size() + 1) + " rows");
+      }
       lines.push_back(cursor.line());
       ELEPHAS_RETURN_IF_ERROR(ReadRecord(cursor));
       for (Output& output : outputs_) Append(output);
@@ -257,10 +277,25 @@ class RecordReader {
     }
   }
 
+  // What the rows take when one is added; a vector that has to grow is there twice for a moment.
+  template <typename T>
+  static std::uint64_t Held(const std::vector<T>& values, std::size_t more) {
+    const std::size_t after = values.size() + more;
+    return (after > values.capacity() ? after + values.size() : after) * sizeof(T);
+  }
+  [[nodiscard]] std::uint64_t HeldWithOneMore(const std::vector<std::int64_t>& lines) const {
+    std::uint64_t bytes = Held(lines, 1);
+    for (const Output& output : outputs_) {
+      bytes += Held(output.floats, output.columns.size());
+      if (output.integers) bytes += Held(output.ints, output.columns.size());
+    }
+    return bytes;
+  }
+
   // Rows of one length are the rule; the guess never exceeds what the text could hold.
   void Reserve(std::size_t all, std::size_t first_record, std::vector<std::int64_t>& lines) {
-    const std::size_t rows =
-        all / std::max<std::size_t>(first_record, 2 * uses_.size()) * 17 / 16 + 16;
+    std::size_t rows = all / std::max<std::size_t>(first_record, 2 * uses_.size()) * 17 / 16 + 16;
+    rows = std::min<std::uint64_t>(rows, memory_.bytes / HeldWithOneMore({}) + 1);
     lines.reserve(rows);
     for (Output& output : outputs_) {
       output.floats.reserve(rows * output.columns.size());
@@ -270,6 +305,7 @@ class RecordReader {
 
   const std::string& name_;
   std::vector<Output>& outputs_;
+  const MemoryBudget& memory_;
   std::vector<ColumnUse> uses_;
   std::vector<float> row_;
   std::vector<std::optional<std::int64_t>> row_ints_;
@@ -307,13 +343,14 @@ Result<Dataset> Read(const std::string& name, std::string_view text, const JobSp
   }
   CsvCursor cursor(text);
   if (cursor.AtEnd()) return Invalid(name + ": is empty");
-  ELEPHAS_ASSIGN_OR_RETURN(const std::vector<std::string> header, ReadHeader(name, cursor));
+  ELEPHAS_ASSIGN_OR_RETURN(const std::vector<std::string> header, ReadHeader(name, cursor, hints.memory));
   ELEPHAS_ASSIGN_OR_RETURN(
       std::vector<Output> outputs,
       Planner(name, header).Plan(features, labels, weights, hints.need_labels));
   Dataset dataset;
   dataset.text = true;
-  ELEPHAS_RETURN_IF_ERROR(RecordReader(name, header, outputs).ReadAll(cursor, dataset.lines));
+  ELEPHAS_RETURN_IF_ERROR(
+      RecordReader(name, header, outputs, hints.memory).ReadAll(cursor, dataset.lines));
   if (dataset.lines.empty()) return Invalid(name + ": holds no rows, only a header");
   dataset.rows = static_cast<std::int64_t>(dataset.lines.size());
   for (Output& output : outputs) {

@@ -210,5 +210,27 @@ INSTANTIATE_TEST_SUITE_P(
             "spec.data.features: must be a name or a list of names", 5}),
     [](const auto& row) { return std::string(row.param.name); });
 
+// Five million columns took a gigabyte before the first row.
+TEST(CsvReaderTest, AHeaderThatFillsMemoryIsRefusedWhileItIsRead) {
+  std::string text = "label";
+  for (int i = 0; i < 10000; ++i) text.append(",c").append(std::to_string(i));
+  const DatasetHints hints{.memory = {.bytes = 1 << 20, .limit = "the container's 2.0 MiB"}};
+  const Result<Dataset> data = Read(text, nullptr, {"label"}, hints);
+  ASSERT_FALSE(data.ok());
+  EXPECT_EQ(data.status().code(), Code::kInvalid);
+  EXPECT_NE(data.status().message().find("digits.csv: a header of more than "), std::string::npos);
+  EXPECT_NE(data.status().message().find("are left of the container's 2.0 MiB"), std::string::npos);
+}
+
+TEST(CsvReaderTest, RowsThatFillMemoryAreRefusedWhileTheyAreRead) {
+  std::string text = "a,label\n";
+  for (int i = 0; i < 20000; ++i) text.append("1,2\n");
+  const auto with = [&](std::uint64_t bytes) {
+    return Read(text, nullptr, {"label"}, {.memory = {.bytes = bytes}}).status().message();
+  };
+  EXPECT_EQ(with(std::uint64_t{1} << 20), "");
+  EXPECT_NE(with(std::uint64_t{1} << 17).find("digits.csv: the first "), std::string::npos);
+}
+
 }  // namespace
 }  // namespace elephas

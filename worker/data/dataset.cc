@@ -1,7 +1,5 @@
 #include "worker/data/dataset.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -53,7 +51,7 @@ Result<Dataset> LoadNpy(const std::string& path, const JobSpec::Data& data,
   }
   ELEPHAS_RETURN_IF_ERROR(RefuseSelection(data, hints, "an .npy file"));
   ELEPHAS_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
-  Result<Array> array = npy::Decode("x", file->bytes(), file);
+  Result<Array> array = npy::Decode("x", file->bytes(), file, hints.memory);
   if (!array.ok()) return array.status().Annotate(name);
   Dataset dataset;
   dataset.features.push_back(*std::move(array));
@@ -76,9 +74,7 @@ Result<Dataset> LoadLibsvm(const std::string& path, const JobSpec::Data& data,
                            const DatasetHints& hints) {
   ELEPHAS_RETURN_IF_ERROR(RefuseSelection(data, hints, "a libsvm file"));
   ELEPHAS_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
-  const auto memory = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-                      static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  return ReadLibsvm(FileName(path), file->text(), hints, memory);
+  return ReadLibsvm(FileName(path), file->text(), hints);
 }
 
 struct Format {
@@ -159,7 +155,9 @@ Result<Dataset> LoadDataset(const std::string& path, const JobSpec::Data& data,
     return Invalid(path + ": is a folder; one file is expected");
   }
   ELEPHAS_ASSIGN_OR_RETURN(const Format* const format, FindFormat(path));
-  ELEPHAS_ASSIGN_OR_RETURN(Dataset dataset, format->load(path, data, hints));
+  DatasetHints within = hints;
+  if (within.memory.bytes == UINT64_MAX) within.memory = FreeMemory();
+  ELEPHAS_ASSIGN_OR_RETURN(Dataset dataset, format->load(path, data, within));
   ELEPHAS_RETURN_IF_ERROR(CheckRows(dataset, FileName(path)));
   dataset.path = path;
   ELEPHAS_RETURN_IF_ERROR(CheckSampleWeights(dataset));

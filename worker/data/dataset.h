@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/job_spec.h"
+#include "common/memory_budget.h"
 #include "common/partitioning.h"
 #include "common/result.h"
 
@@ -59,12 +60,15 @@ struct Dataset {
 struct DatasetHints {
   std::int64_t libsvm_width = 0;  // features per row; 0: the largest index seen
   bool need_labels = true;        // train and evaluate; predict takes files without labels
+  // What reading may take; LoadDataset takes FreeMemory() in place of no limit.
+  MemoryBudget memory = {};
 };
 
 // Reads `path` (absolute) by its extension: .npz, .npy, .csv, .libsvm (also .svm). Errors name file
 // and line or row: missing file, unreadable format, a bad cell, ragged rows, a column that is not
 // there, an empty file, arrays of different length, NaN or infinity in features, labels or sample
-// weights, an empty label cell, a negative sample weight.
+// weights, an empty label cell, a negative sample weight; data that would take more memory than
+// there is, before it is taken.
 Result<Dataset> LoadDataset(const std::string& path, const JobSpec::Data& data,
                             const DatasetHints& hints);
 

@@ -153,5 +153,36 @@ TEST_F(DatasetTest, AnEmptyFileOfAnyFormatIsRefused) {
   }
 }
 
+// An archive of a megabyte became an array of a gigabyte.
+TEST_F(DatasetTest, AnArrayThatFillsMemoryIsRefusedBeforeItIsInflated) {
+  const std::string x = Npy({4096, 64}, std::vector<float>(std::size_t{4096} * 64));
+  const std::string y = Npy({4096}, std::vector<float>(4096));
+  const std::string path = WriteNpz("big.npz", {{"x.npy", x}, {"y.npy", y}});
+  const auto with = [&](std::uint64_t bytes) {
+    return Refusal(path, {}, {.memory = {.bytes = bytes, .limit = "the container's 1.0 MiB"}});
+  };
+  EXPECT_EQ(with(std::uint64_t{2} << 20), "");
+  EXPECT_EQ(with(std::uint64_t{1000} << 10),
+            "big.npz: array 'x': as numbers, it would take 1.0 MiB of memory, and 1000.0 KiB are left of the "
+            "container's 1.0 MiB: raise resources.limits.memory in spec.workers.template, or read "
+            "less");
+  // The first fits, both do not.
+  EXPECT_NE(with((std::uint64_t{1} << 20) + 100).find("big.npz: array 'y': as numbers, it would take 16.0 KiB"),
+            std::string::npos);
+}
+
+TEST_F(DatasetTest, AnArrayThatIsConvertedCountsAsWhatItBecomes) {
+  std::string doubles = NpyHeader({1000});
+  doubles.replace(doubles.find("<f4"), 3, "<f8");
+  doubles.append(1000 * sizeof(double), '\0');
+  const std::string path = folder_.Write("d.npy", doubles);
+  const auto with = [&](std::uint64_t bytes) {
+    return Refusal(path, {}, {.need_labels = false, .memory = {.bytes = bytes}});
+  };
+  EXPECT_EQ(with(4000), "");
+  EXPECT_EQ(with(3999),
+            "d.npy: its numbers, converted, would take 3.9 KiB of memory, and 3.9 KiB are left");
+}
+
 }  // namespace
 }  // namespace elephas

@@ -39,11 +39,11 @@ class LibsvmParser {
     return OkStatus();
   }
 
-  Result<Dataset> Finish(std::uint64_t max_dense_bytes) && {
+  Result<Dataset> Finish() && {
     Dataset dataset;
     dataset.text = true;
     dataset.rows = static_cast<std::int64_t>(lines_.size());
-    ELEPHAS_RETURN_IF_ERROR(AddFeatures(dataset, max_dense_bytes));
+    ELEPHAS_RETURN_IF_ERROR(AddFeatures(dataset));
     if (hints_.need_labels) AddLabels(dataset);
     dataset.lines = std::move(lines_);
     return dataset;
@@ -81,7 +81,11 @@ class LibsvmParser {
     }
     lines_.push_back(line_);
     row_ends_.push_back(entries_.size());
-    return OkStatus();
+    // Half as much again for vectors that grow.
+    const std::uint64_t held = (entries_.size() * sizeof(Entry) + lines_.size() * 32) * 3 / 2;
+    if (held <= hints_.memory.bytes) return OkStatus();
+    return CheckMemory(hints_.memory, held,
+                       name_ + ": the first " + std::to_string(lines_.size()) + " rows");
   }
 
   Status ParseLabel(std::string_view word) {
@@ -128,16 +132,19 @@ class LibsvmParser {
     return OkStatus();
   }
 
-  Status AddFeatures(Dataset& dataset, std::uint64_t max_dense_bytes) {
+  Status AddFeatures(Dataset& dataset) {
     const std::int64_t width = hints_.libsvm_width > 0 ? hints_.libsvm_width : width_;
     if (width == 0) return Invalid(name_ + ": no line has a feature");
     const auto rows = static_cast<std::uint64_t>(dataset.rows);
     std::uint64_t bytes = 0;
-    if (__builtin_mul_overflow(rows * sizeof(float), static_cast<std::uint64_t>(width), &bytes) ||
-        bytes > max_dense_bytes) {
-      return Invalid(name_ + ": " + std::to_string(rows) + " rows of " + std::to_string(width) +
-                     " features do not fit into memory as dense rows");
+    if (__builtin_mul_overflow(rows * sizeof(float), static_cast<std::uint64_t>(width), &bytes)) {
+      bytes = UINT64_MAX;
     }
+    const std::uint64_t held = entries_.size() * sizeof(Entry);
+    const std::uint64_t both = bytes > UINT64_MAX - held ? UINT64_MAX : bytes + held;
+    ELEPHAS_RETURN_IF_ERROR(CheckMemory(hints_.memory, both,
+                                        name_ + ": " + std::to_string(rows) + " rows of " +
+                                            std::to_string(width) + " features, as dense rows,"));
     // calloc: pages that stay zero are never touched. NOLINTNEXTLINE(cppcoreguidelines-no-malloc)
     std::shared_ptr<void> owner(std::calloc(bytes, 1), &std::free);
     if (owner == nullptr) throw std::bad_alloc();
@@ -180,11 +187,11 @@ class LibsvmParser {
 }  // namespace
 
 Result<Dataset> ReadLibsvm(const std::string& name, std::string_view text,
-                           const DatasetHints& hints, std::uint64_t max_dense_bytes) {
+                           const DatasetHints& hints) {
   try {
     LibsvmParser parser(name, hints);
     ELEPHAS_RETURN_IF_ERROR(parser.Parse(text));
-    return std::move(parser).Finish(max_dense_bytes);
+    return std::move(parser).Finish();
   } catch (const std::bad_alloc&) {
     return Internal(name + ": not enough memory for its rows");
   }

@@ -18,6 +18,6 @@ namespace elephas {
 // lines may start with an index. kInvalid when the dense rows would take more than
 // `max_dense_bytes`. `name` starts the messages: "train.libsvm:7: …".
 Result<Dataset> ReadLibsvm(const std::string& name, std::string_view text,
-                           const DatasetHints& hints, std::uint64_t max_dense_bytes);
+                           const DatasetHints& hints);
 
 }  // namespace elephas

@@ -8,7 +8,7 @@
 namespace elephas {
 namespace {
 
-constexpr std::uint64_t kMemory = 1 << 20;
+const MemoryBudget kMemory{.bytes = 1 << 20};
 
 std::vector<float> Floats(const Array& array) {
   return {array.floats(), array.floats() + array.rows() * array.row_elements()};
@@ -16,7 +16,7 @@ std::vector<float> Floats(const Array& array) {
 
 TEST(LibsvmReaderTest, RowsBecomeDense) {
   const Result<Dataset> data = ReadLibsvm(
-      "t.svm", "# a comment\n+1 qid:3 1:0.5 3:-2 # last\r\n\n-1\n0 2:1e1\n", {}, kMemory);
+      "t.svm", "# a comment\n+1 qid:3 1:0.5 3:-2 # last\r\n\n-1\n0 2:1e1\n", {.memory = kMemory});
   ASSERT_TRUE(data.ok()) << data.status().message();
   EXPECT_EQ(data->features[0].shape, (std::vector<std::int64_t>{3, 3}));
   EXPECT_EQ(Floats(data->features[0]), (std::vector<float>{0.5, 0, -2, 0, 0, 0, 0, 10, 0}));
@@ -28,7 +28,7 @@ TEST(LibsvmReaderTest, RowsBecomeDense) {
 }
 
 TEST(LibsvmReaderTest, TheModelsWidthRules) {
-  const Result<Dataset> data = ReadLibsvm("t.svm", "1.5 1:1\n", {.libsvm_width = 4}, kMemory);
+  const Result<Dataset> data = ReadLibsvm("t.svm", "1.5 1:1\n", {.libsvm_width = 4, .memory = kMemory});
   ASSERT_TRUE(data.ok()) << data.status().message();
   EXPECT_EQ(Floats(data->features[0]), (std::vector<float>{1, 0, 0, 0}));
   EXPECT_EQ(data->labels[0].type, ElementType::kFloat32);
@@ -37,7 +37,7 @@ TEST(LibsvmReaderTest, TheModelsWidthRules) {
 
 TEST(LibsvmReaderTest, PredictTakesLinesWithoutLabels) {
   const Result<Dataset> data =
-      ReadLibsvm("t.svm", "1:2 2:3\nx 1:4\n", {.need_labels = false}, kMemory);
+      ReadLibsvm("t.svm", "1:2 2:3\nx 1:4\n", {.need_labels = false, .memory = kMemory});
   ASSERT_TRUE(data.ok()) << data.status().message();
   EXPECT_EQ(Floats(data->features[0]), (std::vector<float>{2, 3, 4, 0}));
   EXPECT_TRUE(data->labels.empty());
@@ -52,7 +52,7 @@ struct Bad {
 class BadLibsvmTest : public testing::TestWithParam<Bad> {};
 
 TEST_P(BadLibsvmTest, IsRefusedNamingTheLine) {
-  const Result<Dataset> data = ReadLibsvm("t.svm", GetParam().text, {.libsvm_width = 8}, kMemory);
+  const Result<Dataset> data = ReadLibsvm("t.svm", GetParam().text, {.libsvm_width = 8, .memory = kMemory});
   ASSERT_FALSE(data.ok());
   EXPECT_EQ(data.status().code(), Code::kInvalid);
   EXPECT_EQ(data.status().message(), GetParam().message);
@@ -82,12 +82,28 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(LibsvmReaderTest, AnIndexThatWouldFillMemoryIsRefused) {
-  const Result<Dataset> data = ReadLibsvm("t.svm", "1 9000000000000000000:1\n", {}, kMemory);
+  const Result<Dataset> data = ReadLibsvm("t.svm", "1 9000000000000000000:1\n", {.memory = kMemory});
   ASSERT_FALSE(data.ok());
   EXPECT_EQ(data.status().message(),
-            "t.svm: 1 rows of 9000000000000000000 features do not fit into memory as dense rows");
-  EXPECT_FALSE(ReadLibsvm("t.svm", "1 300000:1\n", {}, kMemory).ok());
-  EXPECT_FALSE(ReadLibsvm("t.svm", "1 1:1\n", {.libsvm_width = 300000}, kMemory).ok());
+            "t.svm: 1 rows of 9000000000000000000 features, as dense rows, would take 16384.0 PiB of "
+            "memory, and 1.0 MiB are left");
+  EXPECT_FALSE(ReadLibsvm("t.svm", "1 300000:1\n", {.memory = kMemory}).ok());
+  EXPECT_FALSE(ReadLibsvm("t.svm", "1 1:1\n", {.libsvm_width = 300000, .memory = kMemory}).ok());
+}
+
+TEST(LibsvmReaderTest, EntriesThatFillMemoryAreRefusedWhileTheyAreRead) {
+  std::string text;
+  for (int row = 0; row < 2000; ++row) {
+    text.append("1");
+    for (int i = 1; i <= 50; ++i) text.append(" ").append(std::to_string(i)).append(":1");
+    text.append("\n");
+  }
+  const MemoryBudget small{.bytes = 1 << 17};
+  const Result<Dataset> data = ReadLibsvm("t.svm", text, {.memory = small});
+  ASSERT_FALSE(data.ok());
+  EXPECT_NE(data.status().message().find("rows would take"), std::string::npos)
+      << data.status().message();
+  EXPECT_TRUE(ReadLibsvm("t.svm", text, {.memory = {.bytes = 4 << 20}}).ok());
 }
 
 }  // namespace

@@ -145,14 +145,24 @@ constexpr std::array<std::tuple<Kind, ElementType, Converter>, 12> kConverters{{
 }};
 
 // Data of these kinds is used where it lies.
-bool UsableInPlace(const Header& header, std::span<const std::byte> data) {
+bool UsableInPlace(const Header& header) {
   const bool order = !header.fortran_order || header.shape.size() == 1;
   const bool kind = header.kind == Kind::kF4 || header.kind == Kind::kI8;
-  const bool aligned = reinterpret_cast<std::uintptr_t>(data.data()) % header.item_bytes == 0;
-  return order && kind && aligned && !header.big_endian;
+  return order && kind && !header.big_endian;
+}
+
+bool Aligned(const Header& header, std::span<const std::byte> data) {
+  return reinterpret_cast<std::uintptr_t>(data.data()) % header.item_bytes == 0;
 }
 
 }  // namespace
+
+std::uint64_t ConvertedBytes(const Header& header) {
+  if (UsableInPlace(header)) return 0;
+  const bool floats =
+      header.kind == Kind::kF2 || header.kind == Kind::kF4 || header.kind == Kind::kF8;
+  return header.elements * (floats ? sizeof(float) : sizeof(std::int64_t));
+}
 
 Result<Array> DecodeData(std::string name, const Header& header, std::span<const std::byte> data,
                          std::shared_ptr<const void> owner) {
@@ -168,7 +178,7 @@ Result<Array> DecodeData(std::string name, const Header& header, std::span<const
   if (header.elements == 0) return Invalid("its rows are empty");
 
   Array array;
-  if (UsableInPlace(header, data)) {
+  if (UsableInPlace(header) && Aligned(header, data)) {
     const ElementType type = header.kind == Kind::kF4 ? ElementType::kFloat32 : ElementType::kInt64;
     array = Array(std::move(name), type, header.shape, std::move(owner), data.data());
   } else {
@@ -191,8 +201,12 @@ Result<Array> DecodeData(std::string name, const Header& header, std::span<const
 }
 
 Result<Array> Decode(std::string name, std::span<const std::byte> file,
-                     std::shared_ptr<const void> owner) {
+                     std::shared_ptr<const void> owner, const MemoryBudget& memory) {
   ELEPHAS_ASSIGN_OR_RETURN(const Header header, ParseHeader(file));
+  // What the shape claims beyond the file is refused as such.
+  if (file.size() - header.data_offset == header.data_bytes) {
+    ELEPHAS_RETURN_IF_ERROR(CheckMemory(memory, ConvertedBytes(header), "its numbers, converted,"));
+  }
   return DecodeData(std::move(name), header, file.subspan(header.data_offset), std::move(owner));
 }
 

@@ -31,8 +31,10 @@ std::string ArrayNames(const ZipReader& archive) {
   return count > kShown ? out + ", … (" + std::to_string(count) + ")" : out;
 }
 
-// Allocates what the shape needs only when the archive can hold it.
-Result<Array> ReadMember(ZipReader& archive, const ZipReader::Member& member, std::string name) {
+// Allocates what the shape needs only when the archive and the memory can hold it; takes what stays
+// off `memory`.
+Result<Array> ReadMember(ZipReader& archive, const ZipReader::Member& member, std::string name,
+                         MemoryBudget& memory) {
   ELEPHAS_ASSIGN_OR_RETURN(const std::string prefix,
                            archive.ReadPrefix(member, npy::kMaxPrefixBytes));
   ELEPHAS_ASSIGN_OR_RETURN(const npy::Header header,
@@ -46,6 +48,9 @@ Result<Array> ReadMember(ZipReader& archive, const ZipReader::Member& member, st
     return Invalid("the archive claims " + std::to_string(member.bytes) + " bytes in " +
                    std::to_string(member.compressed));
   }
+  const std::uint64_t converted = npy::ConvertedBytes(header);
+  ELEPHAS_RETURN_IF_ERROR(CheckMemory(memory, header.data_bytes + converted, "as numbers, it"));
+  memory.bytes -= converted == 0 ? header.data_bytes : converted;
   // new aligns for every element type, so plain arrays are used where they are read.
   auto data = std::make_shared_for_overwrite<std::byte[]>(header.data_bytes);
   const std::span<std::byte> bytes(data.get(), header.data_bytes);
@@ -55,7 +60,8 @@ Result<Array> ReadMember(ZipReader& archive, const ZipReader::Member& member, st
 
 class NpzLoader {
  public:
-  NpzLoader(const std::string& name, ZipReader& archive) : name_(name), archive_(archive) {}
+  NpzLoader(const std::string& name, ZipReader& archive, MemoryBudget memory)
+      : name_(name), archive_(archive), memory_(std::move(memory)) {}
 
   Status Load(const Selection& selection, std::string_view field, std::string_view fallback,
               std::vector<Array>& arrays, std::vector<std::string>& keys) {
@@ -78,7 +84,7 @@ class NpzLoader {
       return Invalid(name_ + ": no array '" + Printable(array_name) +
                      "'; arrays are: " + ArrayNames(archive_));
     }
-    Result<Array> array = ReadMember(archive_, *member, array_name);
+    Result<Array> array = ReadMember(archive_, *member, array_name, memory_);
     if (!array.ok()) {
       return array.status().Annotate(name_ + ": array '" + Printable(array_name) + "'");
     }
@@ -88,6 +94,7 @@ class NpzLoader {
 
   const std::string& name_;
   ZipReader& archive_;
+  MemoryBudget memory_;  // what is left
 };
 
 }  // namespace
@@ -100,7 +107,7 @@ Result<Dataset> ReadNpz(const std::string& name, ZipReader& archive, const JobSp
   ELEPHAS_ASSIGN_OR_RETURN(const Selection weights,
                            ParseSelection(data.sample_weights, "spec.data.sampleWeights"));
   Dataset dataset;
-  NpzLoader loader(name, archive);
+  NpzLoader loader(name, archive, hints.memory);
   try {
     ELEPHAS_RETURN_IF_ERROR(
         loader.Load(features, "spec.data.features", "x", dataset.features, dataset.feature_keys));

@@ -13,6 +13,7 @@
 
 #include "common/atomic_file.h"
 #include "common/hidden_rows.h"
+#include "common/own_file.h"
 
 namespace elephas {
 
@@ -122,8 +123,8 @@ Result<NpyRowFile> NpyRowFile::Open(std::string path, std::vector<std::int64_t> 
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
   if (error) return Internal(folder.string() + ": " + error.message());
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) return SystemError(path, errno);
+  // The name can be guessed, and the folder may be one that others write in.
+  ELEPHAS_ASSIGN_OR_RETURN(const int fd, OpenOwnFile(path, O_RDWR | O_CREAT, 0666));
   NpyRowFile file(std::move(path), std::move(shape), fd);
   const std::string header = NpyHeader(file.shape_);
   file.data_offset_ = header.size();
@@ -156,8 +157,9 @@ std::string HiddenPath(const std::string& final_path, const std::string& run,
 }
 
 Status PublishHidden(const std::string& hidden, const std::string& final_path) {
-  const int fd = ::open(hidden.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(hidden.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) {
+    if (errno == ELOOP) return Invalid(hidden + ": is a link, and is not followed");
     if (errno != ENOENT) return SystemError(hidden, errno);
     std::error_code error;
     if (std::filesystem::is_regular_file(final_path, error)) return OkStatus();

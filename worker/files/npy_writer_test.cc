@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <thread>
 #include <vector>
 
+#include "common/atomic_file.h"
 #include "worker/files/npz_writer.h"
 #include "worker/files/test_folder.h"
 #include "worker/files/zip_reader.h"
@@ -25,6 +27,18 @@ TEST(NpyHeaderTest, DataStartsAtAMultipleOf64) {
   }
   EXPECT_NE(NpyHeader({5}).find("'shape': (5,), }"), std::string::npos);
   EXPECT_NE(NpyHeader({5, 6}).find("'shape': (5, 6), }"), std::string::npos);
+}
+
+// The hidden file was opened through a link that somebody had put in its place.
+TEST(NpyRowFileTest, ALinkInItsPlaceIsNotFollowed) {
+  const TestFolder folder;
+  const std::string victim = folder.Write("victim", "precious");
+  const std::string hidden = HiddenPath(folder.Path("predictions.npy"), "uid");
+  std::filesystem::create_symlink(victim, hidden);
+  const std::string refusal = hidden + ": is a link, and is not followed";
+  EXPECT_EQ(NpyRowFile::Open(hidden, {8, 2}).status().message(), refusal);
+  EXPECT_EQ(PublishHidden(hidden, folder.Path("predictions.npy")).message(), refusal);
+  EXPECT_EQ(ReadWholeFile(victim, 100).value(), "precious");
 }
 
 TEST(NpyRowFileTest, RowsOfManyWritersEndInOrder) {

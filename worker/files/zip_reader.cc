@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "common/memory_budget.h"
 #include "worker/files/printable.h"
 
 namespace elephas {
@@ -161,6 +162,8 @@ Result<std::string> ZipReader::ReadAll(const Member& member, std::uint64_t limit
     return Invalid("member '" + Printable(member.name) + "' claims " +
                    std::to_string(member.bytes) + " bytes in " + std::to_string(member.compressed));
   }
+  ELEPHAS_RETURN_IF_ERROR(
+      CheckMemory(FreeMemory(), member.bytes, "member '" + Printable(member.name) + "'"));
   std::string out;
   try {
     out.resize(static_cast<std::size_t>(member.bytes));

@@ -40,8 +40,8 @@ class ZipReader {
   // Skips `skip` bytes, fills `into` and checks that the member ends there and its checksum holds.
   // kInvalid otherwise. Lets a caller bound what it allocates by what it has read of the prefix.
   Status ReadRest(const Member& member, std::uint64_t skip, std::span<std::byte> into);
-  // The whole of a member; kInvalid when it is longer than `limit` or claims more than its
-  // compressed bytes can hold.
+  // The whole of a member; kInvalid when it is longer than `limit`, claims more than its compressed
+  // bytes can hold or than there is memory.
   Result<std::string> ReadAll(const Member& member, std::uint64_t limit);
 
  private:

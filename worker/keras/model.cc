@@ -1,7 +1,6 @@
 #include "worker/keras/model.h"
 
 #include <c10/core/GradMode.h>
-#include <unistd.h>
 
 #include <deque>
 #include <exception>
@@ -10,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "common/memory_budget.h"
 #include "common/random.h"
 #include "worker/keras/config_reader.h"
 #include "worker/keras/graph.h"
@@ -174,21 +174,15 @@ class ModelImpl final : public Model {
         if (trainable && weight->constraint) constrained_.push_back(weight);
       }
     }
-    return CheckMemory();
+    return CheckArena();
   }
 
   // An arena that cannot fit would not fail when it is allocated, but kill the process when
   // touched.
-  [[nodiscard]] Status CheckMemory() const {
-    const auto bytes = static_cast<double>(layout_.total_elements + layout_.trainable_elements) *
-                       static_cast<double>(sizeof(float));
-    const auto memory =
-        static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-    if (bytes <= memory) return OkStatus();
-    return Invalid("its weights and gradients need " +
-                   std::to_string(static_cast<std::int64_t>(bytes / 1e9)) +
-                   " GB, this machine has " +
-                   std::to_string(static_cast<std::int64_t>(memory / 1e9)) + " GB of memory");
+  [[nodiscard]] Status CheckArena() const {
+    const auto elements =
+        static_cast<std::uint64_t>(layout_.total_elements + layout_.trainable_elements);
+    return CheckMemory(FreeMemory(), elements * sizeof(float), "with weights and gradients it");
   }
 
   void Initialize(std::uint64_t seed) {

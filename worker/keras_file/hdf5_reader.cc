@@ -16,6 +16,8 @@
 #include <set>
 #include <utility>
 
+#include "common/bounded_json.h"
+#include "common/memory_budget.h"
 #include "worker/files/printable.h"
 #include "worker/keras_file/hdf5_handle.h"
 #include "worker/keras_file/isolated.h"
@@ -44,6 +46,7 @@ struct Request {
   std::string_view image;
   std::uint64_t max_bytes = 0;
   bool root_only = false;
+  std::string limit = {};  // why max_bytes is less than the model can need; empty: it is not
 };
 
 struct Found {
@@ -225,8 +228,10 @@ class Walker {
 
   [[nodiscard]] Status TooLarge(const std::string& path, std::uint64_t bytes) const {
     return Invalid(Where(path) + " brings the data to " + std::to_string(bytes) +
-                   " bytes, more than the " + std::to_string(request_.max_bytes) +
-                   " that the model can need");
+                   " bytes, more than " +
+                   (request_.limit.empty() ? "the " + std::to_string(request_.max_bytes) +
+                                                 " that the model can need"
+                                           : request_.limit));
   }
 
   Status SendData(const Found& found, const ByteSink& sink) {
@@ -378,7 +383,11 @@ Result<Hdf5Contents> Unpack(std::string bytes) {
   std::memcpy(&length, bytes.data(), sizeof(length));
   std::size_t at = sizeof(length);
   if (length > bytes.size() - at) return broken;
-  const json index = json::parse(std::string_view(bytes).substr(at, length), nullptr, false);
+  const auto fit = static_cast<std::size_t>(FreeMemory().bytes / kJsonNodeBytes);
+  auto parsed = ParseBoundedJson(std::string_view(bytes).substr(at, length),
+                                 {.max_bytes = length, .max_nodes = fit});
+  if (!parsed.ok()) return parsed.status().Annotate("its groups and attributes");
+  const json& index = *parsed;
   at += length;
   if (!index.is_object()) return broken;
 
@@ -407,8 +416,14 @@ Result<Hdf5Contents> Unpack(std::string bytes) {
   return contents;
 }
 
-Result<Hdf5Contents> Read(const Request& request) {
+Result<Hdf5Contents> Read(Request request) {
   const std::unique_lock lock(Hdf5Mutex());
+  // The child holds a dataset, the parent all of them, twice while its buffer grows.
+  const MemoryBudget memory = FreeMemory();
+  if (memory.bytes / 3 < request.max_bytes) {
+    request.max_bytes = memory.bytes / 3;
+    request.limit = "a third of the " + BytesText(memory.bytes) + " that are left of " + memory.limit;
+  }
   std::error_code error;
   const std::uint64_t size = request.path == nullptr
                                  ? request.image.size()

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/bounded_json.h"
+#include "common/memory_budget.h"
 #include "worker/files/printable.h"
 #include "worker/files/zip_reader.h"
 #include "worker/keras_file/compile_config.h"
@@ -35,32 +37,20 @@ Status CheckExists(const std::string& path) {
   return S_ISREG(info.st_mode) ? OkStatus() : Invalid(path + ": is not a file");
 }
 
-// Deeper nesting than any model has would overflow the stack of whoever walks the JSON.
-bool NestedTooDeeply(std::string_view text) {
-  constexpr int kMaxDepth = 256;
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      i += c == '\\' ? 1U : 0U;
-      in_string = c != '"';
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kMaxDepth) return true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return false;
+// Deeper nesting than any model has would overflow the stack of whoever walks the JSON; a model of
+// ten thousand layers has half a million values. With little memory left there may be fewer.
+JsonLimits ConfigLimits(std::size_t bytes) {
+  constexpr std::size_t kMaxNodes = 2'000'000;
+  const std::uint64_t fit = FreeMemory().bytes / (2 * kJsonNodeBytes);
+  return {.max_bytes = bytes,
+          .max_depth = 256,
+          .max_nodes = static_cast<std::size_t>(std::min<std::uint64_t>(kMaxNodes, fit))};
 }
 
 Result<json> ParseConfig(std::string_view text, std::string_view what) {
-  if (NestedTooDeeply(text)) return Invalid(std::string(what) + " is nested too deeply");
-  json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (config.is_discarded()) return Invalid(std::string(what) + " is not JSON");
-  if (!config.is_object()) return Invalid(std::string(what) + " is not a JSON object");
+  auto config = ParseBoundedJson(text, ConfigLimits(text.size()));
+  if (!config.ok()) return config.status().Annotate(what);
+  if (!config->is_object()) return Invalid(std::string(what) + " is not a JSON object");
   return config;
 }
 
