@@ -23,7 +23,8 @@ import threading
 import time
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(TESTS / "chaos"), str(TESTS / "integration"), str(TESTS)]
+# tests/ first: the conftest is the one there.
+sys.path[:0] = [str(TESTS), str(TESTS / "chaos"), str(TESTS / "integration")]
 
 from killer import Killer, OutOfTime, Run  # noqa: E402
 from plan import SUPERVISOR, plan  # noqa: E402
@@ -103,7 +104,7 @@ class Chaos:
             reference = self._undisturbed(job, folder / "undisturbed", report)
             if reference is None:
                 return
-        run = Run(self._programs / "elephas", write_job(job, folder / "killed"), _environment())
+        run = Run(self._programs / "elephas", write_job(job, folder / "killed"), _environment(self._programs))
         killer = Killer(job, run)
         try:
             killer.run_to_the_end()
@@ -123,7 +124,7 @@ class Chaos:
     def _undisturbed(self, job, folder, report):
         """One worker and one server: whose bits these are must not depend on who computed what."""
         path = write_job(dataclasses.replace(job, checkpoint_every=None), folder, workers=1, servers=1)
-        run = Run(self._programs / "elephas", path, _environment())
+        run = Run(self._programs / "elephas", path, _environment(self._programs))
         deadline = time.monotonic() + _UNDISTURBED_SECONDS * SLOWNESS
         while not run.over and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -158,9 +159,9 @@ class Chaos:
                 "reports": [dataclasses.asdict(report) for report in sorted(self.reports, key=lambda each: each.number)]}
 
 
-def _environment():
+def _environment(programs):
     # LibTorch's idle OpenMP threads would spin on the cores that the other processes need.
-    return {"OMP_WAIT_POLICY": "passive"}
+    return {"ELEPHAS_BIN_DIR": str(programs), "OMP_WAIT_POLICY": "passive"}
 
 
 def parse(arguments):

@@ -97,14 +97,14 @@ def plan(seed, number):
 def _shape(choose, task, mode, frequency):
     """Small models, and so many epochs of small batches that a job takes some seconds."""
     if task != "train":
-        return {"model": "linear", "examples": choose.randint(6000, 9000), "validation": 0.0, "epochs": 1,
+        return {"model": "linear", "examples": choose.randint(30000, 50000), "validation": 0.0, "epochs": 1,
                 "batch_size": 1, "partitions": choose.randint(4, 40)}
     shape = {"partitions": choose.randint(3, 8), "batch_size": choose.randint(1, 3)}
     if mode == "synchronous" and choose.random() < 0.6:
-        epochs = {"batch": 50, "epoch": 90, "fit": 90}[frequency]
+        epochs = {"batch": 60, "epoch": 150, "fit": 90}[frequency]
         return {"model": "classifier", "examples": CLASSIFIER_EXAMPLES, "validation": choose.choice((0.0, 0.1)),
                 "epochs": epochs + choose.randint(0, 20), **shape}
-    epochs = {"batch": 80, "epoch": 400, "fit": 500}[frequency]
+    epochs = {"batch": 200, "epoch": 600, "fit": 500}[frequency]
     return {"model": "counter", "examples": choose.randint(70, 110), "validation": 0.0,
             "epochs": epochs + choose.randint(0, 20), **shape}
 
