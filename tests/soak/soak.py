@@ -32,6 +32,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "soak"), str(TESTS / "e2e")]
 from cluster import cluster as clusters  # noqa: E402
 from cluster import requirements  # noqa: E402
 from deeds import NAMESPACES, deeds  # noqa: E402
+from invariants import Problem  # noqa: E402
 from kube import Kubectl  # noqa: E402
 from world import OPERATOR_NAMESPACE, DeedFailed, World  # noqa: E402
 
@@ -84,7 +85,10 @@ class Soak:
             time.sleep(_LOOK_SECONDS)
 
     def _look(self):
-        return self._world.problems()
+        try:
+            return self._world.problems()
+        except (DeedFailed, subprocess.TimeoutExpired) as error:
+            return [Problem(False, "the cluster", str(error))]
 
     def finish(self, number):
         """What is in the way goes, all good jobs end, all jobs are deleted, nothing is left."""

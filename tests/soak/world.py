@@ -1,14 +1,11 @@
 """The cluster as the soak sees it: carries out deeds, and looks at what has become of them."""
 
 import json
-import pathlib
 import re
 import signal
-import subprocess
 import time
 
 import jobs as e2e_jobs
-import pytest
 from deeds import BAD_FIELDS, BAD_TEMPLATES, NAMESPACES
 from invariants import CHECKPOINT_EVERY, Slot, judge_history, judge_job, judge_operator, judge_pods, name_of
 from kube import Kubectl, condition, is_true
