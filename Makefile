@@ -9,13 +9,20 @@ SANITIZERS ?= asan-core
 ARGS ?=
 # Seconds for each fuzzer.
 FUZZ_SECONDS ?= 20
+# Of `make chaos`: kill -9 of workers and servers after which it ends. SEED= and JOB= repeat what an earlier run did.
+KILLS ?= 1000
+SEED ?=
+JOB ?=
+# Deeds of `make soak`.
+ACTIONS ?= 200
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables: ELEPHAS_BUILD_JOBS (cores), ELEPHAS_TEST_JOBS (2), SANITIZERS ('$(SANITIZERS)'),"
-	@echo "ARGS (for ctest), CHECK_SINCE (a revision: check only what changed since), FUZZ_SECONDS ($(FUZZ_SECONDS))"
+	@echo "ARGS (for ctest), CHECK_SINCE (a revision: check only what changed since), FUZZ_SECONDS ($(FUZZ_SECONDS)),"
+	@echo "SEED, KILLS ($(KILLS)) and JOB (for chaos), ACTIONS ($(ACTIONS)) (for soak), NIGHTLY (parts of nightly)"
 
 .PHONY: setup
 setup: ## Install what building and testing need: apt packages, LibTorch, Python for the tests
@@ -105,6 +112,18 @@ fuzz: setup setup-tools ## Run every fuzzer for FUZZ_SECONDS
 	@scripts/build.sh fuzz elephas_fuzzers
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
 
+.PHONY: chaos
+chaos: build ## kill -9 of workers and servers, KILLS times, over jobs of every mode; SEED= and JOB= repeat one
+	@scripts/chaos.sh --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(if $(JOB),--job $(JOB))
+
+.PHONY: soak
+soak: build setup-cluster ## ACTIONS deeds of users and tenants on a real cluster (as root); SEED= repeats them
+	@scripts/soak.sh --actions $(ACTIONS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: nightly
+nightly: ## What is slow and rarely tells anything: chaos, soak, sanitizers, long fuzzing, benchmarks
+	@scripts/nightly.sh
+
 .PHONY: clean
 clean: ## Remove everything that was built (not what setup installed)
-	@rm -rf build build-asan build-asan-core build-tsan-core build-debug build-fuzz build-test build-tidy
+	@rm -rf build build-asan build-asan-core build-tsan-core build-debug build-fuzz build-test build-tidy build-nightly
