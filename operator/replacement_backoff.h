@@ -1,0 +1,23 @@
+// How long a pod that failed waits for its replacement: not at all after a single death, then
+// longer each time, until one of its successors has done something for the job.
+#pragma once
+
+#include <cstdint>
+
+#include "operator/observed.h"
+#include "operator/pod.h"
+
+namespace elephas {
+
+// How many pods of this index have failed one after the other up to and with this one, without an
+// example in between that a server has applied. What its replacement carries on.
+std::int64_t FailuresInARow(const Pod& pod, const Observed& observed);
+
+// The pause after so many failures in a row: 0, 10 s, 20 s, 40 s, … up to 5 min.
+std::int64_t PauseMs(std::int64_t failures_in_a_row);
+
+// When the pod, which has ended, may be replaced. In the past for everything but failures in a row:
+// evictions, deletions and single deaths cost no time.
+std::int64_t ReplaceAtMs(const Pod& pod, const Observed& observed, std::int64_t now_ms);
+
+}  // namespace elephas
