@@ -133,8 +133,8 @@ const Pod* Predecessor(const Pod& pod, const Observed& observed) {
 // A worker that fails again and again, whether its next try has begun or still waits.
 std::optional<Blocker> FromFailuresInARow(const Job& job, const Observed& observed,
                                           const Pod& pod) {
-  const std::int64_t failures = FailuresInARow(pod, observed);
-  if (pod.role != PodRole::kWorker || failures < 2) return std::nullopt;
+  const std::int64_t failures = FailuresInARow(pod, observed), pause = PauseOfMs(pod, observed);
+  if (pause == 0) return std::nullopt;
   const Pod* dead = IsActive(pod) ? Predecessor(pod, observed) : &pod;
   if (dead == nullptr || pod.deleting) return std::nullopt;
   const bool memory = dead->end && dead->end->reason == "OOMKilled";
@@ -143,8 +143,9 @@ std::optional<Blocker> FromFailuresInARow(const Job& job, const Observed& observ
                                                                    : names::kWorkerFailing;
   std::string message = dead->name + " " + DescribeEnd(*dead) + "; ";
   message.append(Advice(job, *dead)).append(" (");
-  message.append(std::to_string(failures)).append(" failures in a row, the next try after ");
-  message.append(std::to_string(PauseMs(failures) / 1000)).append(" s; ");
+  message.append(std::to_string(failures)).append(failures == 1 ? " failure" : " failures");
+  message.append(" in a row, the next try after ").append(std::to_string(pause / 1000));
+  message.append(" s; ");
   message.append(std::to_string(CountFailures(observed))).append(" of ");
   message.append(std::to_string(job.spec.run_policy.backoff_limit)).append(" restarts)");
   return Blocker{std::string(reason), message};

@@ -73,6 +73,27 @@ bool EraseDefaults(const Job& job, PodRole role, json& pod, const Predicate& out
 
 }  // namespace
 
+Status CheckAmounts(const json& pod_template) {
+  for (const std::string list : {"containers", "initContainers"}) {
+    const json& containers = At(pod_template, ("/spec/" + list).c_str());
+    if (!containers.is_array()) continue;
+    for (std::size_t i = 0; i < containers.size(); ++i) {
+      const json& requests = At(containers[i], "/resources/requests");
+      const json& limits = At(containers[i], "/resources/limits");
+      if (!requests.is_object() || !limits.is_object()) continue;
+      for (const auto& [resource, request] : requests.items()) {
+        if (!limits.contains(resource)) continue;
+        const auto asked = QuantityOf(request), allowed = QuantityOf(limits.at(resource));
+        if (!asked || !allowed || *asked <= *allowed) continue;
+        std::string path = "spec." + list + "[";
+        path.append(std::to_string(i)).append("].resources.requests.").append(resource);
+        return Invalid(path + ": is more than the limit of the same container");
+      }
+    }
+  }
+  return OkStatus();
+}
+
 json DefaultResources(const Job& job, PodRole role) {
   if (role == PodRole::kServer) return {{"requests", {{"cpu", "100m"}, {"memory", "64Mi"}}}};
   const std::string cpu = std::to_string(250 * job.spec.workers.threads) + "m";

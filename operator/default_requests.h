@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "common/result.h"
 #include "operator/job.h"
 #include "operator/pod.h"
 
@@ -12,6 +13,10 @@ namespace elephas {
 
 // The resources of a container without a template.
 nlohmann::json DefaultResources(const Job& job, PodRole role);
+
+// Says whether the template contradicts itself: asks for more than it allows. The message names the
+// path below the template.
+Status CheckAmounts(const nlohmann::json& pod_template);
 
 // Takes those defaults out of `pod` (the template merged in) that are more than the template's own
 // limit, or that the template's resources of the whole pod stand for. Without a request the API

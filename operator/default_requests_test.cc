@@ -45,6 +45,23 @@ TEST(DefaultRequests, WhatTheTemplateAsksForIsNotOurs) {
   EXPECT_EQ(both["requests"]["cpu"], "1");
 }
 
+TEST(DefaultRequests, ATemplateThatContradictsItselfIsRefused) {
+  const auto check = [](const char* containers) {
+    return CheckPods(MakeJob("digits").Set("/spec/workers/template/spec/containers",
+                                           json::parse(containers)),
+                     Settings{});
+  };
+  const Status status = check(
+      R"([{"name": "worker"}, {"name": "side", "image": "x", "resources": {"requests": {"cpu": 1}, "limits": {"cpu": "900m"}}}])");
+  EXPECT_EQ(status.code(), Code::kInvalid);
+  EXPECT_EQ(status.message(),
+            "spec.workers.template.spec.containers[1].resources.requests.cpu: is more than the "
+            "limit of the same container");
+  EXPECT_TRUE(
+      check(R"([{"resources": {"requests": {"cpu": "1000m"}, "limits": {"cpu": 1}}}])").ok());
+  EXPECT_TRUE(check(R"([{"resources": {"requests": {"cpu": "1"}, "limits": {"memory": 1}}}])").ok());
+}
+
 TEST(DefaultRequests, YieldToResourcesOfTheWholePod) {
   EXPECT_EQ(ResourcesWith("{}", R"({"limits": {"cpu": "100m"}})")["requests"],
             (json{{"memory", "256Mi"}}));

@@ -297,6 +297,10 @@ std::string PodName(const Job& job, PodRole role, std::int64_t index, std::int64
 }
 
 Status CheckPods(const Job& job, const Settings& settings) {
+  for (const PodRole role : {PodRole::kServer, PodRole::kWorker}) {
+    const Status amounts = CheckAmounts(TemplateOf(job, role));
+    if (!amounts.ok()) return Invalid(TemplatePath(role) + "." + amounts.message());
+  }
   ELEPHAS_ASSIGN_OR_RETURN(const json server, MergedPod(job, settings, PodRole::kServer, 0));
   ELEPHAS_ASSIGN_OR_RETURN(const json worker, MergedPod(job, settings, PodRole::kWorker, 0));
   ELEPHAS_RETURN_IF_ERROR(

@@ -16,6 +16,11 @@ std::int64_t FailuresInARow(const Pod& pod, const Observed& observed);
 // The pause after so many failures in a row: 0, 10 s, 20 s, 40 s, … up to 5 min.
 std::int64_t PauseMs(std::int64_t failures_in_a_row);
 
+// The pause after the pod's death, or, while it lives, the one before it began. A first death costs
+// 10 s as well where others have come to nothing too: what is wrong with all of them is not mended
+// by starting them all at once.
+std::int64_t PauseOfMs(const Pod& pod, const Observed& observed);
+
 // When the pod, which has ended, may be replaced. In the past for everything but failures in a row:
 // evictions, deletions and single deaths cost no time.
 std::int64_t ReplaceAtMs(const Pod& pod, const Observed& observed, std::int64_t now_ms);

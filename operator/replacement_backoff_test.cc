@@ -40,6 +40,25 @@ TEST(ReplacementBackoff, BeginsAnewWhenThePodDidSomething) {
   EXPECT_EQ(FailuresInARow(alive, WithContributors({"digits-worker-0-3"})), 0);
 }
 
+// Four workers whose init container failed used up a backoffLimit of 6 with their first
+// replacements.
+TEST(ReplacementBackoff, WhereSeveralComeToNothingTheFirstDeathWaitsAsWell) {
+  const Pod dead = Worker(0).Ended(1, "Error");
+  const auto pause = [&](std::vector<Pod> others, std::set<std::string> contributors = {}) {
+    Observed observed = WithContributors(std::move(contributors));
+    observed.pods = std::move(others);
+    observed.pods.push_back(dead);
+    return PauseOfMs(dead, observed);
+  };
+  EXPECT_EQ(pause({Worker(1)}), 0);
+  EXPECT_EQ(pause({Worker(1).Ended(1, "Error")}), 10'000);
+  EXPECT_EQ(pause({Worker(1, 1).InARow(1)}), 10'000);
+  EXPECT_EQ(pause({Worker(1, 1).InARow(1)}, {"digits-worker-1-1"}), 0);
+  EXPECT_EQ(pause({Worker(1).Evicted()}), 0);
+  // Two workers that were killed while they worked.
+  EXPECT_EQ(pause({Worker(1).Ended(137, "Error")}, {"digits-worker-0", "digits-worker-1"}), 0);
+}
+
 TEST(ReplacementBackoff, WhatIsNoFaultOfTheJobCostsNoTime) {
   const Observed nothing;
   EXPECT_LE(ReplaceAtMs(Worker(0, 3).Evicted().InARow(3), nothing, kStart), kStart);
