@@ -29,7 +29,8 @@ TEST(ApplyConflicts, AreReadFromTheRefusal) {
   EXPECT_EQ(conflicts[0].manager,
             "\"kubectl\" with subresource \"scale\" using elephas.dev/v1alpha1");
   EXPECT_TRUE(FieldConflicts(json::parse(R"({"reason": "Conflict"})")).empty());
-  EXPECT_TRUE(FieldConflicts(json::parse(R"({"details": {"causes": [{"reason": "X"}, 3]}})")).empty());
+  EXPECT_TRUE(
+      FieldConflicts(json::parse(R"({"details": {"causes": [{"reason": "X"}, 3]}})")).empty());
   EXPECT_TRUE(FieldConflicts(nullptr).empty());
 }
 

@@ -104,13 +104,14 @@ TEST_F(ClusterCommandsTest, SubmitSaysWhenTheJobIsOverAlready) {
 // `elephas submit` of a file that kubectl had applied ended in a bare conflict.
 TEST_F(ClusterCommandsTest, SubmitTakesOverWhatOthersHaveSetToTheSame) {
   const auto conflict_at = [&](const char* field) {
-    refusals_.Refused({{"reason", "Conflict"},
-                       {"message", "Apply failed with 1 conflict"},
-                       {"details",
-                        {{"causes",
-                          {{{"reason", "FieldManagerConflict"},
-                            {"field", field},
-                            {"message", "conflict with \"kubectl-client-side-apply\" using v1"}}}}}}});
+    refusals_.Refused(
+        {{"reason", "Conflict"},
+         {"message", "Apply failed with 1 conflict"},
+         {"details",
+          {{"causes",
+            {{{"reason", "FieldManagerConflict"},
+              {"field", field},
+              {"message", "conflict with \"kubectl-client-side-apply\" using v1"}}}}}}});
     client_.FailNext({.verb = "apply"}, Conflict("Apply failed with 1 conflict"));
   };
   RunSubmit();

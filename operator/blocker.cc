@@ -102,13 +102,14 @@ std::optional<Blocker> FromKubelet(const Pod& pod) {
 std::optional<Blocker> FromGates(const Pod& pod) {
   if (pod.phase != PodPhase::kPending || pod.gates.empty()) return std::nullopt;
   std::string message = pod.name;
-  message += pod.gates.size() == 1 ? " waits for its scheduling gate"
-                                   : " waits for its scheduling gates";
+  message +=
+      pod.gates.size() == 1 ? " waits for its scheduling gate" : " waits for its scheduling gates";
   for (std::size_t i = 0; i < pod.gates.size(); ++i) {
     message.append(i == 0 ? " " : ", ").append(pod.gates[i]);
   }
-  message += "; no node is chosen before whoever has set it (a queue such as Kueue, or the template) "
-             "takes it away";
+  message +=
+      "; no node is chosen before whoever has set it (a queue such as Kueue, or the template) "
+      "takes it away";
   return Blocker{std::string(names::kSchedulingGated), message, false};
 }
 
@@ -130,11 +131,15 @@ const Pod* Predecessor(const Pod& pod, const Observed& observed) {
   return found;
 }
 
+bool HasRecovered(const Pod& pod, std::int64_t now_ms) {
+  return IsActive(pod) && pod.running_ms != 0 && now_ms >= pod.running_ms + kRecoveredAfterMs;
+}
+
 // A worker that fails again and again, whether its next try has begun or still waits.
-std::optional<Blocker> FromFailuresInARow(const Job& job, const Observed& observed,
-                                          const Pod& pod) {
+std::optional<Blocker> FromFailuresInARow(const Job& job, const Observed& observed, const Pod& pod,
+                                          std::int64_t now_ms) {
   const std::int64_t failures = FailuresInARow(pod, observed), pause = PauseOfMs(pod, observed);
-  if (pause == 0) return std::nullopt;
+  if (pause == 0 || HasRecovered(pod, now_ms)) return std::nullopt;
   const Pod* dead = IsActive(pod) ? Predecessor(pod, observed) : &pod;
   if (dead == nullptr || pod.deleting) return std::nullopt;
   const bool memory = dead->end && dead->end->reason == "OOMKilled";
@@ -201,7 +206,7 @@ std::optional<Blocker> FindBlocker(const Job& job, const Observed& observed, std
     if (auto blocker = FromInitContainer(job, *pod)) return blocker;
   }
   for (const Pod* pod : workers) {
-    if (auto blocker = FromFailuresInARow(job, observed, *pod)) return blocker;
+    if (auto blocker = FromFailuresInARow(job, observed, *pod, now_ms)) return blocker;
   }
   for (const Pod* pod : pods) {
     if (auto blocker = FromGates(*pod)) return blocker;
@@ -219,6 +224,10 @@ std::optional<std::int64_t> NextPatienceEndMs(const Observed& observed, std::int
   for (const Pod& pod : observed.pods) {
     const std::int64_t end = pod.created_ms + kPatienceMs;
     if (WaitsInSilence(pod) && end > now_ms) next = std::min(next.value_or(end), end);
+    const std::int64_t recovered = pod.running_ms + kRecoveredAfterMs;
+    if (IsActive(pod) && pod.running_ms != 0 && pod.failures_in_a_row > 1 && recovered > now_ms) {
+      next = std::min(next.value_or(recovered), recovered);
+    }
   }
   return next;
 }

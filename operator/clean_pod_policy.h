@@ -17,8 +17,8 @@ struct Cleanup {
 };
 
 // What a finished job need not keep. After success the programs get a while to end by themselves,
-// so that their pods are Completed and not killed. A pod whose container of ours has ended counts as
-// ended: what else runs in it is in nobody's use.
+// so that their pods are Completed and not killed. A pod whose container of ours has ended counts
+// as ended: what else runs in it is in nobody's use.
 Cleanup PodsToClean(const Job& job, const Observed& observed, std::int64_t now_ms);
 
 }  // namespace elephas

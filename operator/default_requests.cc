@@ -114,7 +114,8 @@ bool DropDefaultRequests(const Job& job, PodRole role, json& pod) {
 
 bool IsAboutAmounts(std::string_view refusal) {
   // The words of the API server's validation and of its LimitRanger.
-  constexpr std::array kWords{"must be less than or equal to"sv, " per Container "sv, " per Pod "sv};
+  constexpr std::array kWords{"must be less than or equal to"sv, " per Container "sv,
+                              " per Pod "sv};
   return std::any_of(kWords.begin(), kWords.end(), [&](std::string_view words) {
     return refusal.find(words) != std::string_view::npos;
   });

@@ -47,9 +47,9 @@ TEST(DefaultRequests, WhatTheTemplateAsksForIsNotOurs) {
 
 TEST(DefaultRequests, ATemplateThatContradictsItselfIsRefused) {
   const auto check = [](const char* containers) {
-    return CheckPods(MakeJob("digits").Set("/spec/workers/template/spec/containers",
-                                           json::parse(containers)),
-                     Settings{});
+    return CheckPods(
+        MakeJob("digits").Set("/spec/workers/template/spec/containers", json::parse(containers)),
+        Settings{});
   };
   const Status status = check(
       R"([{"name": "worker"}, {"name": "side", "image": "x", "resources": {"requests": {"cpu": 1}, "limits": {"cpu": "900m"}}}])");
@@ -59,14 +59,15 @@ TEST(DefaultRequests, ATemplateThatContradictsItselfIsRefused) {
             "limit of the same container");
   EXPECT_TRUE(
       check(R"([{"resources": {"requests": {"cpu": "1000m"}, "limits": {"cpu": 1}}}])").ok());
-  EXPECT_TRUE(check(R"([{"resources": {"requests": {"cpu": "1"}, "limits": {"memory": 1}}}])").ok());
+  EXPECT_TRUE(
+      check(R"([{"resources": {"requests": {"cpu": "1"}, "limits": {"memory": 1}}}])").ok());
 }
 
 TEST(DefaultRequests, YieldToResourcesOfTheWholePod) {
   EXPECT_EQ(ResourcesWith("{}", R"({"limits": {"cpu": "100m"}})")["requests"],
             (json{{"memory", "256Mi"}}));
-  EXPECT_FALSE(ResourcesWith("{}", R"({"requests": {"cpu": 1, "memory": "1Gi"}})")
-                   .contains("requests"));
+  EXPECT_FALSE(
+      ResourcesWith("{}", R"({"requests": {"cpu": 1, "memory": "1Gi"}})").contains("requests"));
 }
 
 TEST(DefaultRequests, AreDroppedWithoutTheTemplatesOwn) {
@@ -84,16 +85,18 @@ TEST(DefaultRequests, AreDroppedWithoutTheTemplatesOwn) {
 }
 
 TEST(DefaultRequests, ARefusalForAmountsIsKnownByTheServersWords) {
-  for (const char* words :
-       {R"(Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "250m": must be less than or equal to cpu limit of 100m)",
-        R"(pods "a" is forbidden: minimum cpu usage per Container is 500m, but request is 250m)",
-        R"(pods "a" is forbidden: maximum memory usage per Pod is 1Gi, but limit is 2Gi)",
-        R"(pods "a" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000)"}) {
+  for (
+      const char* words :
+      {R"(Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "250m": must be less than or equal to cpu limit of 100m)",
+       R"(pods "a" is forbidden: minimum cpu usage per Container is 500m, but request is 250m)",
+       R"(pods "a" is forbidden: maximum memory usage per Pod is 1Gi, but limit is 2Gi)",
+       R"(pods "a" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000)"}) {
     EXPECT_TRUE(IsAboutAmounts(words)) << words;
   }
-  for (const char* words :
-       {R"(pods "a" is forbidden: exceeded quota: q, requested: cpu=250m, used: cpu=0, limited: cpu=100m)",
-        R"(Pod "a" is invalid: spec.containers[1].image: Required value)"}) {
+  for (
+      const char* words :
+      {R"(pods "a" is forbidden: exceeded quota: q, requested: cpu=250m, used: cpu=0, limited: cpu=100m)",
+       R"(Pod "a" is invalid: spec.containers[1].image: Required value)"}) {
     EXPECT_FALSE(IsAboutAmounts(words)) << words;
   }
 }

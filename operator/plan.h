@@ -17,9 +17,9 @@ namespace elephas {
 struct CreatePod {
   PodRole role = PodRole::kWorker;
   std::int64_t index = 0, attempt = 0;
-  std::int64_t failures = 0;           // of its predecessors
-  std::string replaces;                // the predecessor's name; empty: it is the first of its index
-  std::string why;                     // what happened to the predecessor
+  std::int64_t failures = 0;  // of its predecessors
+  std::string replaces;       // the predecessor's name; empty: it is the first of its index
+  std::string why;            // what happened to the predecessor
   std::int64_t failures_in_a_row = 0;  // of its predecessors, the last ones
 };
 

@@ -145,19 +145,19 @@ std::vector<PlanCase> Cases() {
                    {{"applyObjects", true}}});
 
   // --- deaths in a row
-  cases.push_back({"the second failure in a row waits ten seconds, its leases do not",
-                   digits,
-                   Seen({Server(), Worker(0), Worker(1, 1).Ended(1, "Error").Failures(1).InARow(1)}),
-                   {{"applyObjects", true},
-                    {"giveBack", {"digits-worker-1-1"}},
-                    {"wake", kStart + 11'000}}});
-  cases.push_back({"and is replaced then",
-                   digits,
-                   Seen({Server(), Worker(0), Worker(1, 1).Ended(1, "Error").Failures(1).InARow(1)}),
-                   {{"applyObjects", true},
-                    {"create", {InARow(2, Next("worker", 1, 2, "digits-worker-1-1 exited with 1", 2))}},
-                    {"giveBack", {"digits-worker-1-1"}}},
-                   kStart + 11'000});
+  cases.push_back(
+      {"the second failure in a row waits ten seconds, its leases do not",
+       digits,
+       Seen({Server(), Worker(0), Worker(1, 1).Ended(1, "Error").Failures(1).InARow(1)}),
+       {{"applyObjects", true}, {"giveBack", {"digits-worker-1-1"}}, {"wake", kStart + 11'000}}});
+  cases.push_back(
+      {"and is replaced then",
+       digits,
+       Seen({Server(), Worker(0), Worker(1, 1).Ended(1, "Error").Failures(1).InARow(1)}),
+       {{"applyObjects", true},
+        {"create", {InARow(2, Next("worker", 1, 2, "digits-worker-1-1 exited with 1", 2))}},
+        {"giveBack", {"digits-worker-1-1"}}},
+       kStart + 11'000});
   cases.push_back({"a pod that did something for the job is replaced at once",
                    digits,
                    Contributed(Seen({Server(), Worker(0),
@@ -166,18 +166,19 @@ std::vector<PlanCase> Cases() {
                    {{"applyObjects", true},
                     {"create", {Next("worker", 1, 5, "digits-worker-1-4 exited with 1", 5)}},
                     {"giveBack", {"digits-worker-1-4"}}}});
-  cases.push_back({"an init container that fails is named, and waits as well",
-                   digits,
-                   Seen({Server(), Worker(0),
-                         Worker(1, 2).InitFailed("fetch", 1, "no such host").Failures(2).InARow(2)}),
-                   {{"applyObjects", true},
-                    {"create",
-                     {InARow(3, Next("worker", 1, 3,
-                                     "digits-worker-1-2 failed in its init container fetch, which "
-                                     "exited with 1: no such host",
-                                     3))}},
-                    {"giveBack", {"digits-worker-1-2"}}},
-                   kStart + 21'000});
+  cases.push_back(
+      {"an init container that fails is named, and waits as well",
+       digits,
+       Seen({Server(), Worker(0),
+             Worker(1, 2).InitFailed("fetch", 1, "no such host").Failures(2).InARow(2)}),
+       {{"applyObjects", true},
+        {"create",
+         {InARow(3, Next("worker", 1, 3,
+                         "digits-worker-1-2 failed in its init container fetch, which "
+                         "exited with 1: no such host",
+                         3))}},
+        {"giveBack", {"digits-worker-1-2"}}},
+       kStart + 21'000});
   cases.push_back({"preemption neither counts nor waits",
                    MakeJob("digits").BackoffLimit(0),
                    Seen({Server(), Worker(0), Worker(1, 1).Evicted().InARow(3)}),
@@ -189,14 +190,13 @@ std::vector<PlanCase> Cases() {
                     {"giveBack", {"digits-worker-1-1"}}}});
 
   // --- sidecars
-  cases.push_back(
-      {"a dead worker's sidecar is ended, and the pod stays for its log",
-       digits,
-       Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers()}),
-       {{"applyObjects", true},
-        {"create", {Next("worker", 1, 1, "digits-worker-1 exited with 1", 1)}},
-        {"giveBack", {"digits-worker-1"}},
-        {"stop", {"digits-worker-1 its container has ended"}}}});
+  cases.push_back({"a dead worker's sidecar is ended, and the pod stays for its log",
+                   digits,
+                   Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers()}),
+                   {{"applyObjects", true},
+                    {"create", {Next("worker", 1, 1, "digits-worker-1 exited with 1", 1)}},
+                    {"giveBack", {"digits-worker-1"}},
+                    {"stop", {"digits-worker-1 its container has ended"}}}});
   cases.push_back(
       {"it is ended although its replacement has to wait",
        digits,
@@ -205,19 +205,17 @@ std::vector<PlanCase> Cases() {
         {"giveBack", {"digits-worker-1"}},
         {"stop", {"digits-worker-1 its container has ended"}},
         {"wake", kStart + 11'000}}});
-  cases.push_back(
-      {"what has been stopped is not stopped again",
-       digits,
-       Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers().WithDeadline(1),
-             Worker(1, 1).Failures(1).InARow(1)}),
-       {{"applyObjects", true}, {"wake", kStart + 121'000}}});
-  cases.push_back(
-      {"what cannot be stopped is deleted in the end",
-       digits,
-       Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers().WithDeadline(1),
-             Worker(1, 1).Failures(1).InARow(1)}),
-       {{"applyObjects", true}, {"remove", {"digits-worker-1 could not be stopped"}}},
-       kStart + 121'000});
+  cases.push_back({"what has been stopped is not stopped again",
+                   digits,
+                   Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers().WithDeadline(1),
+                         Worker(1, 1).Failures(1).InARow(1)}),
+                   {{"applyObjects", true}, {"wake", kStart + 121'000}}});
+  cases.push_back({"what cannot be stopped is deleted in the end",
+                   digits,
+                   Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers().WithDeadline(1),
+                         Worker(1, 1).Failures(1).InARow(1)}),
+                   {{"applyObjects", true}, {"remove", {"digits-worker-1 could not be stopped"}}},
+                   kStart + 121'000});
   cases.push_back({"a worker that was told of the end is left alone with its sidecar",
                    digits,
                    Seen({Server(), Worker(0), Worker(1).Ended(0, "Completed").Lingers()}),
@@ -343,13 +341,13 @@ std::vector<PlanCase> Cases() {
                            Invalid("Pod \"a\" is invalid: spec.containers[0].resources.requests: "
                                    "must be less than or equal to cpu limit of 100m")),
                    {{"applyObjects", true}, {"wake", kNow + 9'000}}});
-  cases.push_back({"what waits for an earlier job's objects is tried with every event",
-                   digits,
-                   Refused(Seen({Server()}), Gone("Pod digits-worker-0 is still being deleted"),
-                           kNow),
-                   {{"applyObjects", true},
-                    {"create", {New("worker", 0), New("worker", 1)}},
-                    {"wake", kNow + 1'000}}});
+  cases.push_back(
+      {"what waits for an earlier job's objects is tried with every event",
+       digits,
+       Refused(Seen({Server()}), Gone("Pod digits-worker-0 is still being deleted"), kNow),
+       {{"applyObjects", true},
+        {"create", {New("worker", 0), New("worker", 1)}},
+        {"wake", kNow + 1'000}}});
   cases.push_back(
       {"a name that somebody else has ends the job", digits,
        Refused(Seen({}), Exists("there is a Pod digits-worker-0")),
@@ -393,16 +391,17 @@ std::vector<PlanCase> Cases() {
                    {{"stop", {"digits-worker-0 the job has finished"}}}});
   cases.push_back(
       {"under None a worker that waits for a server that is gone is ended",
-       MakeJob("digits").FinishedAt(kNow - 10'000, true).Set("/spec/runPolicy/cleanPodPolicy",
-                                                            "None"),
+       MakeJob("digits")
+           .FinishedAt(kNow - 10'000, true)
+           .Set("/spec/runPolicy/cleanPodPolicy", "None"),
        Seen({Server().Ended(0, "Completed"), Worker(0).Ended(0, "Completed").Lingers(), Worker(1)}),
        {{"stop", {"digits-worker-1 the job has finished"}}}});
-  cases.push_back(
-      {"under None a worker that never came to a node goes",
-       MakeJob("digits").FinishedAt(kNow - 10'000, true).Set("/spec/runPolicy/cleanPodPolicy",
-                                                            "None"),
-       Seen({Server().Ended(0, "Completed"), Worker(1).Pending()}),
-       {{"remove", {"digits-worker-1 the job has finished"}}}});
+  cases.push_back({"under None a worker that never came to a node goes",
+                   MakeJob("digits")
+                       .FinishedAt(kNow - 10'000, true)
+                       .Set("/spec/runPolicy/cleanPodPolicy", "None"),
+                   Seen({Server().Ended(0, "Completed"), Worker(1).Pending()}),
+                   {{"remove", {"digits-worker-1 the job has finished"}}}});
   cases.push_back(
       {"under None workers may hear the end from their server first",
        MakeJob("digits").FinishedAt(kNow, true).Set("/spec/runPolicy/cleanPodPolicy", "None"),

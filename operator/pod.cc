@@ -83,7 +83,8 @@ void ReadInitFailure(const json& object, const json& status, Pod& pod) {
   const json& containers = At(status, "/initContainerStatuses");
   if (!containers.is_array()) return;
   for (const json& init : containers) {
-    if (At(init, "/state/running").is_object() && IsSidecar(object, TextAt(init, "/name"))) continue;
+    if (At(init, "/state/running").is_object() && IsSidecar(object, TextAt(init, "/name")))
+      continue;
     const bool over = At(init, "/state/terminated").is_object();
     const auto end = EndAt(init, over ? "/state/terminated" : "/lastState/terminated");
     if (!end || end->exit_code == 0) continue;

@@ -74,7 +74,8 @@ TEST(DecodePod, PreemptionIsNoFaultOfTheJobs) {
 TEST(DecodePod, SchedulingGatesAreNamed) {
   json object = PodObject("worker", json::parse(R"({"phase": "Pending", "conditions": [
     {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]})"));
-  object["spec"]["schedulingGates"] = json::parse(R"([{"name": "a.example/one"}, {"name": "two"}])");
+  object["spec"]["schedulingGates"] =
+      json::parse(R"([{"name": "a.example/one"}, {"name": "two"}])");
   EXPECT_EQ(DecodePod(object)->gates, (std::vector<std::string>{"a.example/one", "two"}));
 }
 
@@ -99,7 +100,8 @@ TEST(DecodePod, AnInitContainerThatFailedIsKept) {
     {"name": "fetch", "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}]})";
   EXPECT_TRUE(failure_of("paramserver", again));
   json sidecar = PodObject("paramserver", json::parse(again));
-  sidecar["spec"]["initContainers"] = json::parse(R"([{"name": "fetch", "restartPolicy": "Always"}])");
+  sidecar["spec"]["initContainers"] =
+      json::parse(R"([{"name": "fetch", "restartPolicy": "Always"}])");
   EXPECT_FALSE(DecodePod(sidecar)->init_failure);
   EXPECT_FALSE(failure_of("paramserver", R"({"phase": "Running", "initContainerStatuses": [
     {"name": "fetch", "state": {"terminated": {"exitCode": 0}},
@@ -183,7 +185,8 @@ TEST(Blocker, SaysWhatToDo) {
 }
 
 TEST(Blocker, AWorkerThatFailsInARowIsToldUntilOneDoesSomething) {
-  const std::vector<Pod> pods{Server(), Worker(0), Worker(1, 1).Ended(1, "Error", "no disk").InARow(1),
+  const std::vector<Pod> pods{Server(), Worker(0),
+                              Worker(1, 1).Ended(1, "Error", "no disk").InARow(1),
                               Worker(1, 2).InARow(2).Failures(2)};
   const auto blocker = FindBlocker(MakeJob("digits"), Seen(pods), kStart);
   ASSERT_TRUE(blocker);
@@ -195,12 +198,15 @@ TEST(Blocker, AWorkerThatFailsInARowIsToldUntilOneDoesSomething) {
   observed.progress.emplace();
   observed.progress->contributors = {"digits-worker-1-2"};
   EXPECT_FALSE(FindBlocker(MakeJob("digits"), observed, kStart));
+  // Where there is nothing to do for it, it counts as recovered after a while.
+  ASSERT_EQ(NextPatienceEndMs(Seen(pods), kStart), kStart + 60'000);
+  EXPECT_FALSE(FindBlocker(MakeJob("digits"), Seen(pods), kStart + 60'000));
 }
 
 TEST(Blocker, WhatGoesAwayNeedsNobodyUnlessItStays) {
   Observed observed;
-  observed.refusal = Refusal{Gone("Pod digits-worker-0 is still being deleted"), "Pod x", kStart + 5,
-                             kStart};
+  observed.refusal =
+      Refusal{Gone("Pod digits-worker-0 is still being deleted"), "Pod x", kStart + 5, kStart};
   const auto soon = FindBlocker(MakeJob("digits"), observed, kStart + 1'000);
   ASSERT_TRUE(soon);
   EXPECT_EQ(soon->reason, "WaitingForOldObjects");

@@ -184,9 +184,9 @@ Status Reconciler::Act(const Job& job, Plan& plan, Observed& observed, Memory& m
     observed.refusal = memory.refusal;
     plan.create.clear();
     // What will be refused every time ends the job, and that is decided with the refusal at hand.
-    plan.wake_ms = IsForGood(*memory.refusal) ? now
-                                              : std::min(plan.wake_ms.value_or(INT64_MAX),
-                                                         RetryAtMs(*memory.refusal));
+    plan.wake_ms = IsForGood(*memory.refusal)
+                       ? now
+                       : std::min(plan.wake_ms.value_or(INT64_MAX), RetryAtMs(*memory.refusal));
   };
   if (plan.apply_objects) {
     const Status ensured = EnsureObjects(job, memory);

@@ -55,7 +55,7 @@ class Reconciler {
     // pod may have the name soon.
     std::map<std::string, Pod> created;
     std::map<std::string, std::int64_t> deleted;  // and when
-    std::set<std::string> given_back;             // workers whose leases the server has been told of
+    std::set<std::string> given_back;  // workers whose leases the server has been told of
     // The last status written, and the version of the job that it was derived from.
     nlohmann::json written;
     std::string derived_from;

@@ -442,7 +442,8 @@ TEST_F(JobLife, WhatALimitRangeRefusesIsTriedAgainUntilItIsGone) {
 
 TEST_F(JobLife, RefusalsAreAskedForEverMoreRarely) {
   world.Apply(MakeJob("digits"));
-  world.client.FailNext({.verb = "create", .kind = "Pod"}, Forbidden("exceeded quota: compute"), -1);
+  world.client.FailNext({.verb = "create", .kind = "Pod"}, Forbidden("exceeded quota: compute"),
+                        -1);
   std::vector<std::int64_t> pauses;
   for (int i = 0; i < 6; ++i) {
     world.DrainQueue();
@@ -634,7 +635,8 @@ TEST_F(JobLife, FinishedJobsStayFinished) {
 }
 
 TEST_F(JobLife, OddNamesRun) {
-  for (const std::string& name : {std::string("1digits"), std::string("a.b"), std::string(46, 'x')}) {
+  for (const std::string& name :
+       {std::string("1digits"), std::string("a.b"), std::string(46, 'x')}) {
     World odd;
     Reconciler reconciler({.client = odd.client,
                            .view = odd.view,

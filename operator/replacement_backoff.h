@@ -21,6 +21,10 @@ std::int64_t PauseMs(std::int64_t failures_in_a_row);
 // by starting them all at once.
 std::int64_t PauseOfMs(const Pod& pod, const Observed& observed);
 
+// When a pod that runs counts as recovered, although it has not done anything yet: it may have
+// nothing to do.
+inline constexpr std::int64_t kRecoveredAfterMs = 60'000;
+
 // When the pod, which has ended, may be replaced. In the past for everything but failures in a row:
 // evictions, deletions and single deaths cost no time.
 std::int64_t ReplaceAtMs(const Pod& pod, const Observed& observed, std::int64_t now_ms);

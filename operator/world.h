@@ -163,13 +163,13 @@ class World {
   }
   // Our container has ended, a sidecar runs on.
   void PodEndsBesideASidecar(const std::string& name, int code) {
-    client.PutStatus(kube::kPod, {"default", name},
-                     {{"phase", "Running"},
-                      {"containerStatuses",
-                       {{{"name", "sidecar"}, {"state", {{"running", {{"startedAt", Now()}}}}}},
-                        {{"name", RoleOf(name)},
-                         {"state",
-                          {{"terminated", {{"exitCode", code}, {"finishedAt", Now()}}}}}}}}});
+    client.PutStatus(
+        kube::kPod, {"default", name},
+        {{"phase", "Running"},
+         {"containerStatuses",
+          {{{"name", "sidecar"}, {"state", {{"running", {{"startedAt", Now()}}}}}},
+           {{"name", RoleOf(name)},
+            {"state", {{"terminated", {{"exitCode", code}, {"finishedAt", Now()}}}}}}}}});
   }
   void PodFails(const std::string& name) { PodEnds(name, 1, "Error", "could not join"); }
   void Advance(std::chrono::milliseconds time) { clock.now_ms += time.count(); }
