@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "cli/apply_conflicts.h"
 #include "cli/job_view.h"
 #include "cli/yaml_output.h"
 #include "common/names.h"
@@ -75,6 +76,30 @@ Result<std::string> NamespaceOf(const Options& options, const json& document,
                    "\". You must pass '--namespace=" + written + "' to perform this operation.");
   }
   return written.empty() ? cluster.ns : written;
+}
+
+// Server-side apply. Fields that somebody else has set to what the manifest says anyway, as kubectl
+// apply of the same file does, are taken over: that changes no value.
+Result<json> ApplyJob(const Options& options, const json& document, const Cluster& cluster) {
+  const auto apply = [&](const json& object, bool force) {
+    return WithRetries(cluster, [&] {
+      return cluster.client.Apply(kube::kElephasJob, object,
+                                  {.field_manager = kFieldManager, .force = force});
+    });
+  };
+  auto job = apply(document, options.force_conflicts);
+  if (job.status().code() != Code::kConflict || options.force_conflicts) return job;
+  const auto conflicts = FieldConflicts(cluster.refusals.Find(job.status()));
+  if (conflicts.empty()) return job;
+  const auto live = WithRetries(
+      cluster, [&] { return cluster.client.Get(kube::kElephasJob, kube::NameOf(document)); });
+  if (!live.ok()) return job;
+  const auto real = RealConflicts(conflicts, document, *live);
+  if (!real.empty()) return Conflict(ConflictText(real, document, *live));
+  // Of this very version, so that what others set meanwhile is not overwritten.
+  json now = document;
+  now["metadata"]["resourceVersion"] = TextAt(*live, "/metadata/resourceVersion");
+  return apply(now, true);
 }
 
 // Watches one job and reports it until it is over.
@@ -316,10 +341,7 @@ int Submit(const Options& options, const ParsedManifest& manifest, json document
   if (!before.ok() && before.status().code() != Code::kNotFound) {
     return Complain(cluster, before.status());
   }
-  const auto job = WithRetries(cluster, [&] {
-    return cluster.client.Apply(kube::kElephasJob, document,
-                                {.field_manager = kFieldManager, .force = options.force_conflicts});
-  });
+  const auto job = ApplyJob(options, document, cluster);
   if (!job.ok()) {
     Complain(cluster, job.status());
     // The cluster's rules are part of what a manifest must keep.

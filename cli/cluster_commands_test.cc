@@ -101,6 +101,39 @@ TEST_F(ClusterCommandsTest, SubmitSaysWhenTheJobIsOverAlready) {
   EXPECT_THAT(Err(), HasSubstr("digits is over already"));
 }
 
+// `elephas submit` of a file that kubectl had applied ended in a bare conflict.
+TEST_F(ClusterCommandsTest, SubmitTakesOverWhatOthersHaveSetToTheSame) {
+  const auto conflict_at = [&](const char* field) {
+    refusals_.Refused(
+        {{"reason", "Conflict"},
+         {"message", "Apply failed with 1 conflict"},
+         {"details",
+          {{"causes",
+            {{{"reason", "FieldManagerConflict"},
+              {"field", field},
+              {"message", "conflict with \"kubectl-client-side-apply\" using v1"}}}}}}});
+    client_.FailNext({.verb = "apply"}, Conflict("Apply failed with 1 conflict"));
+  };
+  RunSubmit();
+  Out();
+  conflict_at(".spec.task");
+  EXPECT_EQ(RunSubmit(), kExitDone);
+  EXPECT_EQ(Out(), "elephasjob.elephas.dev/digits unchanged\n");
+  json other = *client_.Find(kube::kElephasJob, {"team", "digits"});
+  other["spec"]["task"] = "predict";
+  client_.Put(kube::kElephasJob, other);
+  conflict_at(".spec.task");
+  EXPECT_EQ(RunSubmit(), kExitFailed);
+  EXPECT_THAT(Err(), HasSubstr("error: Apply failed with 1 conflict:\n- .spec.task: \"predict\" on "
+                               "the cluster, set by \"kubectl-client-side-apply\" using v1; "
+                               "\"train\" in the manifest\nEither --force-conflicts takes"));
+  EXPECT_EQ((*client_.Find(kube::kElephasJob, {"team", "digits"}))["spec"]["task"], "predict");
+  // With the flag it is taken over, as the text says.
+  options_.force_conflicts = true;
+  EXPECT_EQ(RunSubmit(), kExitDone);
+  EXPECT_EQ(Out(), "elephasjob.elephas.dev/digits configured\n");
+}
+
 TEST_F(ClusterCommandsTest, SubmitRefusesTwoNamespaces) {
   options_.cluster.ns = "mine";
   std::string text = kManifest;

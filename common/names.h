@@ -32,6 +32,8 @@ inline constexpr std::string_view kManagedSelector =
 // --- annotations -------------------------------------------------------------------------------
 // On a pod: how many deaths of its predecessors count for backoffLimit.
 inline constexpr std::string_view kFailures = "elephas.dev/failures";
+// On a pod: how many of them came one after the other, without an example of the job's in between.
+inline constexpr std::string_view kFailuresInARow = "elephas.dev/failures-in-a-row";
 
 // --- inside the pods ---------------------------------------------------------------------------
 // Where a URI without a scheme starts; the volume kDataVolume is mounted there.
@@ -81,6 +83,9 @@ inline constexpr std::string_view kWorkerFailing = "WorkerFailing";          // 
 inline constexpr std::string_view kServersStarting = "ServersStarting";
 inline constexpr std::string_view kWorkersStarting = "WorkersStarting";
 inline constexpr std::string_view kServerRestarting = "ServerRestarting";
+inline constexpr std::string_view kWaitingForOldObjects =
+    "WaitingForOldObjects";  // an earlier job of that name is not quite gone
+inline constexpr std::string_view kSchedulingGated = "SchedulingGated";  // Kueue and its like
 // Running: False, and a person has to do something.
 inline constexpr std::string_view kImagePullFailed = "ImagePullFailed";
 inline constexpr std::string_view kVolumeNotBound = "VolumeNotBound";
@@ -89,6 +94,7 @@ inline constexpr std::string_view kQuotaExceeded = "QuotaExceeded";
 inline constexpr std::string_view kPodRefused = "PodRefused";  // by admission or RBAC
 inline constexpr std::string_view kContainerConfigError = "ContainerConfigError";
 inline constexpr std::string_view kPodNotStarting = "PodNotStarting";
+inline constexpr std::string_view kInitContainerFailed = "InitContainerFailed";
 // Failed: True. A parameter server's own reasons come beside these.
 inline constexpr std::string_view kInvalidSpec = "InvalidSpec";
 inline constexpr std::string_view kNoVolume = "NoVolume";

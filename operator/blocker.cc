@@ -6,6 +6,7 @@
 
 #include "common/names.h"
 #include "operator/failure_policy.h"
+#include "operator/replacement_backoff.h"
 
 namespace elephas {
 
@@ -39,17 +40,32 @@ bool Mentions(std::string_view text, std::string_view word) {
 
 std::string Colon(const std::string& text) { return text.empty() ? "" : ": " + text; }
 
-Blocker FromRefusal(const Refusal& refusal) {
+// How long something may take to go away before a person should look at it.
+constexpr std::int64_t kGoingPatienceMs = 300'000;
+
+Blocker FromRefusal(const Refusal& refusal, std::int64_t now_ms) {
   const std::string& message = refusal.status.message();
+  if (refusal.status.code() == Code::kGone) {
+    return {std::string(names::kWaitingForOldObjects),
+            message + "; the job goes on as soon as that is gone",
+            refusal.since_ms != 0 && now_ms >= refusal.since_ms + kGoingPatienceMs};
+  }
   if (Mentions(message, "exceeded quota") || Mentions(message, "failed quota")) {
     return {std::string(names::kQuotaExceeded),
             refusal.object + " was refused: " + message +
                 "; raise the ResourceQuota, lower the requests in the templates or "
-                "spec.workers.replicas, or wait for others to finish (tried again every 10 s)"};
+                "spec.workers.replicas, or wait for others to finish (tried again by itself)"};
+  }
+  if (refusal.status.code() == Code::kInvalid) {
+    return {std::string(names::kPodInvalid),
+            refusal.object + " was refused: " + message +
+                "; change what the namespace adds to its pods (LimitRange, webhooks), or the "
+                "template, which can be changed while spec.runPolicy.suspend is true (tried again "
+                "by itself)"};
   }
   return {std::string(names::kPodRefused),
           refusal.object + " was refused: " + message +
-              "; change the policy or the template (tried again every 10 s)"};
+              "; change the policy or the template (tried again by itself)"};
 }
 
 std::optional<Blocker> FromImage(const Pod& pod) {
@@ -82,8 +98,67 @@ std::optional<Blocker> FromKubelet(const Pod& pod) {
                      Colon(pod.waiting_message) + "; correct the template or what it names"};
 }
 
+// Whoever has set them takes them away; nobody knows when.
+std::optional<Blocker> FromGates(const Pod& pod) {
+  if (pod.phase != PodPhase::kPending || pod.gates.empty()) return std::nullopt;
+  std::string message = pod.name;
+  message +=
+      pod.gates.size() == 1 ? " waits for its scheduling gate" : " waits for its scheduling gates";
+  for (std::size_t i = 0; i < pod.gates.size(); ++i) {
+    message.append(i == 0 ? " " : ", ").append(pod.gates[i]);
+  }
+  message +=
+      "; no node is chosen before whoever has set it (a queue such as Kueue, or the template) "
+      "takes it away";
+  return Blocker{std::string(names::kSchedulingGated), message, false};
+}
+
+// A server's, which the kubelet starts again; a worker's pod has failed with it.
+std::optional<Blocker> FromInitContainer(const Job& job, const Pod& pod) {
+  if (pod.phase != PodPhase::kPending || !pod.init_failure) return std::nullopt;
+  return Blocker{std::string(names::kInitContainerFailed),
+                 pod.name + " " + DescribeEnd(pod) + "; " + Advice(job, pod)};
+}
+
+const Pod* Predecessor(const Pod& pod, const Observed& observed) {
+  const Pod* found = nullptr;
+  for (const Pod& other : observed.pods) {
+    if (other.role == pod.role && other.index == pod.index && other.attempt < pod.attempt &&
+        other.phase == PodPhase::kFailed) {
+      found = &other;  // sorted by attempt: the newest
+    }
+  }
+  return found;
+}
+
+bool HasRecovered(const Pod& pod, std::int64_t now_ms) {
+  return IsActive(pod) && pod.running_ms != 0 && now_ms >= pod.running_ms + kRecoveredAfterMs;
+}
+
+// A worker that fails again and again, whether its next try has begun or still waits.
+std::optional<Blocker> FromFailuresInARow(const Job& job, const Observed& observed, const Pod& pod,
+                                          std::int64_t now_ms) {
+  const std::int64_t failures = FailuresInARow(pod, observed), pause = PauseOfMs(pod, observed);
+  if (pause == 0 || HasRecovered(pod, now_ms)) return std::nullopt;
+  const Pod* dead = IsActive(pod) ? Predecessor(pod, observed) : &pod;
+  if (dead == nullptr || pod.deleting) return std::nullopt;
+  const bool memory = dead->end && dead->end->reason == "OOMKilled";
+  const std::string_view reason = !dead->end && dead->init_failure ? names::kInitContainerFailed
+                                  : memory                         ? names::kWorkerOutOfMemory
+                                                                   : names::kWorkerFailing;
+  std::string message = dead->name + " " + DescribeEnd(*dead) + "; ";
+  message.append(Advice(job, *dead)).append(" (");
+  message.append(std::to_string(failures)).append(failures == 1 ? " failure" : " failures");
+  message.append(" in a row, the next try after ").append(std::to_string(pause / 1000));
+  message.append(" s; ");
+  message.append(std::to_string(CountFailures(observed))).append(" of ");
+  message.append(std::to_string(job.spec.run_policy.backoff_limit)).append(" restarts)");
+  return Blocker{std::string(reason), message};
+}
+
 bool WaitsInSilence(const Pod& pod) {
-  return pod.phase == PodPhase::kPending && pod.unschedulable.empty() && !pod.deleting;
+  return pod.phase == PodPhase::kPending && pod.unschedulable.empty() && pod.gates.empty() &&
+         !pod.init_failure && !pod.deleting;
 }
 
 std::optional<Blocker> FromSilence(const Job& job, const Pod& pod, std::int64_t now_ms) {
@@ -117,8 +192,8 @@ std::optional<Blocker> FromServer(const Job& job, const Observed& observed, cons
 }  // namespace
 
 std::optional<Blocker> FindBlocker(const Job& job, const Observed& observed, std::int64_t now_ms) {
-  if (observed.refusal) return FromRefusal(*observed.refusal);
-  std::vector<const Pod*> pods;
+  if (observed.refusal) return FromRefusal(*observed.refusal, now_ms);
+  std::vector<const Pod*> pods, workers = LatestPods(observed.pods, PodRole::kWorker);
   for (const PodRole role : {PodRole::kServer, PodRole::kWorker}) {
     for (const Pod* pod : LatestPods(observed.pods, role)) {
       if (IsActive(*pod)) pods.push_back(pod);
@@ -128,8 +203,13 @@ std::optional<Blocker> FindBlocker(const Job& job, const Observed& observed, std
   for (const Pod* pod : pods) {
     if (auto blocker = FromImage(*pod)) return blocker;
     if (auto blocker = FromKubelet(*pod)) return blocker;
+    if (auto blocker = FromInitContainer(job, *pod)) return blocker;
+  }
+  for (const Pod* pod : workers) {
+    if (auto blocker = FromFailuresInARow(job, observed, *pod, now_ms)) return blocker;
   }
   for (const Pod* pod : pods) {
+    if (auto blocker = FromGates(*pod)) return blocker;
     if (auto blocker = FromScheduler(*pod)) return blocker;
   }
   for (const Pod* pod : pods) {
@@ -144,6 +224,10 @@ std::optional<std::int64_t> NextPatienceEndMs(const Observed& observed, std::int
   for (const Pod& pod : observed.pods) {
     const std::int64_t end = pod.created_ms + kPatienceMs;
     if (WaitsInSilence(pod) && end > now_ms) next = std::min(next.value_or(end), end);
+    const std::int64_t recovered = pod.running_ms + kRecoveredAfterMs;
+    if (IsActive(pod) && pod.running_ms != 0 && pod.failures_in_a_row > 1 && recovered > now_ms) {
+      next = std::min(next.value_or(recovered), recovered);
+    }
   }
   return next;
 }

@@ -18,8 +18,8 @@ struct Blocker {
 // The most telling one; nullopt when nothing is in the way.
 std::optional<Blocker> FindBlocker(const Job& job, const Observed& observed, std::int64_t now_ms);
 
-// When a pod that does not start becomes a blocker although nobody says why; nullopt: there is
-// none.
+// When a pod that does not start becomes a blocker although nobody says why, or one that failed
+// again and again is none any more; nullopt: there is none.
 std::optional<std::int64_t> NextPatienceEndMs(const Observed& observed, std::int64_t now_ms);
 
 }  // namespace elephas

@@ -1,6 +1,7 @@
 #include "operator/desired_pods.h"
 
 #include "common/names.h"
+#include "operator/default_requests.h"
 #include "operator/desired_objects.h"
 #include "operator/gpu_pods.h"
 #include "operator/pod_template_merge.h"
@@ -94,12 +95,6 @@ json Probe(const char* path, int period_seconds, int failures) {
           {"failureThreshold", failures}};
 }
 
-json Requests(const Job& job, PodRole role) {
-  if (role == PodRole::kServer) return {{"requests", {{"cpu", "100m"}, {"memory", "64Mi"}}}};
-  const std::string cpu = std::to_string(250 * job.spec.workers.threads) + "m";
-  return {{"requests", {{"cpu", cpu}, {"memory", "256Mi"}}}};
-}
-
 json Container(const Job& job, const Settings& settings, PodRole role, std::int64_t index) {
   const bool server = role == PodRole::kServer;
   json container{
@@ -108,7 +103,7 @@ json Container(const Job& job, const Settings& settings, PodRole role, std::int6
       {"imagePullPolicy", settings.image_pull_policy},
       {"args", server ? ServerArguments(job, index) : WorkerArguments(job)},
       {"env", Environment(job, role)},
-      {"resources", Requests(job, role)},
+      {"resources", DefaultResources(job, role)},
       {"terminationMessagePath", names::kTerminationLog},
       // A worker that ends without a message has said why in its last lines.
       {"terminationMessagePolicy", "FallbackToLogsOnError"},
@@ -242,11 +237,24 @@ void MountData(const Job& job, PodRole role, json& pod) {
   mounts.push_back({{"name", names::kDataVolume}, {"mountPath", names::kDataFolder}});
 }
 
+// The last lines of an init container that fails become its message, as those of ours do.
+void QuoteInitContainers(json& pod) {
+  const auto containers = pod["spec"].find("initContainers");
+  if (containers == pod["spec"].end() || !containers->is_array()) return;
+  for (json& container : *containers) {
+    if (container.is_object() && !container.contains("terminationMessagePolicy")) {
+      container["terminationMessagePolicy"] = "FallbackToLogsOnError";
+    }
+  }
+}
+
 Result<json> MergedPod(const Job& job, const Settings& settings, PodRole role, std::int64_t index) {
   auto merged =
       MergePodTemplate(BasePod(job, settings, role, index), TemplateOf(job, role), Word(role));
   if (!merged.ok()) return Invalid(TemplatePath(role) + "." + merged.status().message());
   json pod = *std::move(merged);
+  YieldToLimits(job, role, pod);
+  QuoteInitContainers(pod);
   MountData(job, role, pod);
   if (role == PodRole::kWorker) PrepareForGpu(job, settings, pod, OurContainer(pod, role));
   // On the host's network a pod would otherwise not find the servers by their names.
@@ -289,6 +297,10 @@ std::string PodName(const Job& job, PodRole role, std::int64_t index, std::int64
 }
 
 Status CheckPods(const Job& job, const Settings& settings) {
+  for (const PodRole role : {PodRole::kServer, PodRole::kWorker}) {
+    const Status amounts = CheckAmounts(TemplateOf(job, role));
+    if (!amounts.ok()) return Invalid(TemplatePath(role) + "." + amounts.message());
+  }
   ELEPHAS_ASSIGN_OR_RETURN(const json server, MergedPod(job, settings, PodRole::kServer, 0));
   ELEPHAS_ASSIGN_OR_RETURN(const json worker, MergedPod(job, settings, PodRole::kWorker, 0));
   ELEPHAS_RETURN_IF_ERROR(
@@ -298,13 +310,17 @@ Status CheckPods(const Job& job, const Settings& settings) {
 }
 
 json MakePod(const Job& job, const Settings& settings, PodRole role, std::int64_t index,
-             std::int64_t attempt, std::int64_t failures) {
+             std::int64_t attempt, std::int64_t failures, std::int64_t failures_in_a_row) {
   json pod = MergedPod(job, settings, role, index).value();
   json& metadata = pod["metadata"];
   metadata["name"] = PodName(job, role, index, attempt);
   metadata["labels"][std::string(names::kAttempt)] = std::to_string(attempt);
   if (failures > 0) {
     metadata["annotations"][std::string(names::kFailures)] = std::to_string(failures);
+  }
+  if (failures_in_a_row > 0) {
+    metadata["annotations"][std::string(names::kFailuresInARow)] =
+        std::to_string(failures_in_a_row);
   }
   return pod;
 }

@@ -21,8 +21,10 @@ std::string PodName(const Job& job, PodRole role, std::int64_t index, std::int64
 // goes. The message names the field.
 Status CheckPods(const Job& job, const Settings& settings);
 
-// The whole pod. `failures`: of its predecessors. Precondition: CheckPods() is ok.
+// The whole pod. `failures`: of its predecessors, `failures_in_a_row`: the last of them.
+// Precondition: CheckPods() is ok.
 nlohmann::json MakePod(const Job& job, const Settings& settings, PodRole role, std::int64_t index,
-                       std::int64_t attempt, std::int64_t failures);
+                       std::int64_t attempt, std::int64_t failures,
+                       std::int64_t failures_in_a_row = 0);
 
 }  // namespace elephas

@@ -44,12 +44,13 @@ bool HasDied(const Pod& pod) {
   return pod.phase == PodPhase::kFailed && CountsAsFailure(pod);
 }
 
-std::int64_t DeathTime(const Pod& pod) {
+}  // namespace
+
+std::int64_t DeathTimeMs(const Pod& pod) {
   const ContainerEnd* end = EndOf(pod);
+  if (end == nullptr && pod.init_failure) end = &pod.init_failure->end;
   return end == nullptr ? pod.created_ms : end->finished_ms;
 }
-
-}  // namespace
 
 bool CountsAsFailure(const Pod& pod) {
   if (pod.phase != PodPhase::kFailed || pod.disrupted || pod.role == PodRole::kServer) return false;
@@ -73,6 +74,14 @@ std::int64_t CountFailures(const Observed& observed) {
 
 std::string DescribeEnd(const Pod& pod) {
   const ContainerEnd* end = EndOf(pod);
+  if (end == nullptr && pod.init_failure) {
+    const ContainerEnd& init = pod.init_failure->end;
+    std::string text = "failed in its init container " + pod.init_failure->container + ", which ";
+    text += init.reason == "OOMKilled" ? "was killed for memory (OOMKilled)"
+                                       : DescribeExit(init.exit_code);
+    if (const std::string tail = Tail(init.message); !tail.empty()) text += ": " + tail;
+    return text;
+  }
   if (end == nullptr) {
     return pod.reason.empty() ? "failed" : "failed (" + pod.reason + "): " + Tail(pod.message);
   }
@@ -90,14 +99,16 @@ std::string Advice(const Job& job, const Pod& pod) {
                   : "raise resources.limits.memory in spec.workers.template, or lower "
                     "spec.fit.batchSize";
   }
-  return "see kubectl logs -n " + job.ns + " " + pod.name +
-         (server && !pod.end ? " --previous" : "");
+  std::string text = "see kubectl logs -n " + job.ns + " " + pod.name;
+  if (end == nullptr && pod.init_failure) return text + " -c " + pod.init_failure->container;
+  if (server && !pod.end) text += " --previous";
+  return text;
 }
 
 const Pod* LastDeath(const Observed& observed) {
   const Pod* last = nullptr;
   for (const Pod& pod : observed.pods) {
-    if (HasDied(pod) && (last == nullptr || DeathTime(pod) >= DeathTime(*last))) last = &pod;
+    if (HasDied(pod) && (last == nullptr || DeathTimeMs(pod) >= DeathTimeMs(*last))) last = &pod;
   }
   return last;
 }

@@ -22,6 +22,8 @@ std::int64_t CountFailures(const Observed& observed);
 std::string DescribeEnd(const Pod& pod);
 // What to do about it; may be empty.
 std::string Advice(const Job& job, const Pod& pod);
+// When our container died, or an init container before it; of a pod without either: its creation.
+std::int64_t DeathTimeMs(const Pod& pod);
 // The pod that died last, the deaths of running servers included; null: none has.
 const Pod* LastDeath(const Observed& observed);
 

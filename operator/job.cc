@@ -23,6 +23,14 @@ json ManifestOf(const json& object) {
   return manifest;
 }
 
+// A job that fails because of its spec is cleaned up as that spec says nevertheless.
+void KeepTimeToLive(const json& object, JobSpec::RunPolicy& policy) {
+  const json& ttl = At(object, "/spec/runPolicy/ttlSecondsAfterFinished");
+  if (ttl.is_number_integer() && ttl.get<std::int64_t>() >= 0) {
+    policy.ttl_seconds_after_finished = ttl.get<std::int64_t>();
+  }
+}
+
 }  // namespace
 
 Job ParseJob(const json& object) {
@@ -44,6 +52,7 @@ Job ParseJob(const json& object) {
   }
   job.spec = std::move(manifest.spec);
   job.document = std::move(manifest.document);
+  if (!job.problems.empty()) KeepTimeToLive(object, job.spec.run_policy);
   return job;
 }
 

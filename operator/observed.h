@@ -14,9 +14,12 @@ namespace elephas {
 
 // A write that the API server refused.
 struct Refusal {
-  Status status;       // kForbidden or kInvalid
+  // kForbidden, kInvalid; kExists: somebody else's object has the name; kGone: so has an object
+  // that goes away by itself.
+  Status status;
   std::string object;  // "Pod digits-worker-0"
   std::int64_t at_ms = 0;
+  std::int64_t since_ms = 0;  // the first of those without another kind in between; 0: at_ms
 };
 
 struct Observed {

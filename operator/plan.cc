@@ -10,6 +10,7 @@
 #include "operator/failure_policy.h"
 #include "operator/outcome.h"
 #include "operator/pod_plan.h"
+#include "operator/refusal_policy.h"
 #include "operator/suspend.h"
 #include "operator/ttl.h"
 
@@ -35,6 +36,9 @@ Plan AfterTheEnd(const Job& job, const Observed& observed, std::int64_t now_ms) 
   for (const Pod* pod : cleanup.surplus) {
     plan.remove.push_back({pod->name, pod->uid, "the job has finished"});
   }
+  for (const Pod* pod : cleanup.stop) {
+    plan.stop.push_back({pod->name, pod->uid, "the job has finished"});
+  }
   WakeAt(plan, cleanup.later_ms);
   if (const auto expiry = ExpiryMs(job)) {
     plan.delete_job = now_ms >= *expiry;
@@ -53,15 +57,13 @@ std::optional<JobEnd> CannotStart(const Job& job, const Settings& settings,
   }
   if (!observed.refusal) return std::nullopt;
   const Refusal& refusal = *observed.refusal;
+  if (!IsForGood(refusal)) return std::nullopt;
   const std::string what = refusal.object + ": " + refusal.status.message();
   if (refusal.status.code() == Code::kInvalid) {
     return JobEnd{false, std::string(names::kPodInvalid),
                   what + "; correct the template and create the job anew", std::nullopt};
   }
-  if (refusal.status.code() == Code::kExists) {
-    return JobEnd{false, std::string(names::kNameTaken), what, std::nullopt};
-  }
-  return std::nullopt;
+  return JobEnd{false, std::string(names::kNameTaken), what, std::nullopt};
 }
 
 Plan Run(const Job& job, const Observed& observed, std::int64_t now_ms) {
@@ -69,12 +71,9 @@ Plan Run(const Job& job, const Observed& observed, std::int64_t now_ms) {
   PlanPods(job, observed, now_ms, plan);
   WakeAt(plan, DeadlineMs(job));
   WakeAt(plan, NextPatienceEndMs(observed, now_ms));
-  if (observed.refusal) {
-    const std::int64_t retry = observed.refusal->at_ms + kRefusalRetryMs;
-    if (now_ms < retry) {
-      plan.create.clear();  // not with every event
-      WakeAt(plan, retry);
-    }
+  if (observed.refusal && now_ms < RetryAtMs(*observed.refusal)) {
+    if (WaitsForItsTime(*observed.refusal)) plan.create.clear();  // not with every event
+    WakeAt(plan, RetryAtMs(*observed.refusal));
   }
   return plan;
 }
@@ -105,10 +104,12 @@ json ToJson(const Plan& plan) {
   for (const CreatePod& pod : plan.create) {
     json entry{{"role", Word(pod.role)}, {"index", pod.index}, {"attempt", pod.attempt}};
     if (pod.failures > 0) entry["failures"] = pod.failures;
+    if (pod.failures_in_a_row > 1) entry["inARow"] = pod.failures_in_a_row;
     if (!pod.replaces.empty()) entry["replaces"] = pod.replaces + " " + pod.why;
     out["create"].push_back(std::move(entry));
   }
   for (const DeletePod& pod : plan.remove) out["remove"].push_back(pod.name + " " + pod.why);
+  for (const StopPod& pod : plan.stop) out["stop"].push_back(pod.name + " " + pod.why);
   for (const std::string& name : plan.give_back) out["giveBack"].push_back(name);
   if (plan.delete_job) out["deleteJob"] = true;
   if (plan.suspended) out["suspended"] = true;

@@ -14,15 +14,13 @@
 
 namespace elephas {
 
-// A quota may have been raised, an admission policy changed; nothing tells.
-inline constexpr std::int64_t kRefusalRetryMs = 10'000;
-
 struct CreatePod {
   PodRole role = PodRole::kWorker;
   std::int64_t index = 0, attempt = 0;
   std::int64_t failures = 0;  // of its predecessors
   std::string replaces;       // the predecessor's name; empty: it is the first of its index
   std::string why;            // what happened to the predecessor
+  std::int64_t failures_in_a_row = 0;  // of its predecessors, the last ones
 };
 
 struct DeletePod {
@@ -30,10 +28,19 @@ struct DeletePod {
   std::string why;
 };
 
+// What runs in the pod is to end, and the pod to stay, with its logs.
+struct StopPod {
+  std::string name, uid;
+  std::string why;
+};
+// Under spec.activeDeadlineSeconds of a pod that is stopped: the kubelet ends it within a second.
+inline constexpr std::int64_t kStopSeconds = 1;
+
 struct Plan {
   bool apply_objects = false;     // Secret, Service, NetworkPolicy must be there first
   std::vector<CreatePod> create;  // in this order, before anything is deleted
   std::vector<DeletePod> remove;
+  std::vector<StopPod> stop;
   std::vector<std::string> give_back;   // workers that are gone: their leases go to others
   bool delete_job = false;              // its time to live is over
   std::optional<JobEnd> end;            // the job ends here

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "operator/test_support.h"
 
 namespace elephas {
@@ -40,6 +42,16 @@ json Next(const char* role, int index, int attempt, const std::string& replaces,
   json out{{"role", role}, {"index", index}, {"attempt", attempt}, {"replaces", replaces}};
   if (failures > 0) out["failures"] = failures;
   return out;
+}
+json InARow(int failures, json next) {
+  next["inARow"] = failures;
+  return next;
+}
+Observed Contributed(Observed observed, std::set<std::string> workers) {
+  observed.progress.emplace();
+  observed.progress->state = "Running";
+  observed.progress->contributors = std::move(workers);
+  return observed;
 }
 json EndOf(bool succeeded, const char* reason, const std::string& message) {
   return {{"end", {{"succeeded", succeeded}, {"reason", reason}, {"message", message}}}};
@@ -130,6 +142,83 @@ std::vector<PlanCase> Cases() {
   cases.push_back({"workers that were told of the end are not replaced",
                    digits,
                    Seen({Server(), Worker(0).Ended(0, "Completed"), Worker(1).Ended(3, "Error")}),
+                   {{"applyObjects", true}}});
+
+  // --- deaths in a row
+  cases.push_back(
+      {"the second failure in a row waits ten seconds, its leases do not",
+       digits,
+       Seen({Server(), Worker(0), Worker(1, 1).Ended(1, "Error").Failures(1).InARow(1)}),
+       {{"applyObjects", true}, {"giveBack", {"digits-worker-1-1"}}, {"wake", kStart + 11'000}}});
+  cases.push_back(
+      {"and is replaced then",
+       digits,
+       Seen({Server(), Worker(0), Worker(1, 1).Ended(1, "Error").Failures(1).InARow(1)}),
+       {{"applyObjects", true},
+        {"create", {InARow(2, Next("worker", 1, 2, "digits-worker-1-1 exited with 1", 2))}},
+        {"giveBack", {"digits-worker-1-1"}}},
+       kStart + 11'000});
+  cases.push_back({"a pod that did something for the job is replaced at once",
+                   digits,
+                   Contributed(Seen({Server(), Worker(0),
+                                     Worker(1, 4).Ended(1, "Error").Failures(4).InARow(4)}),
+                               {"digits-worker-1-4"}),
+                   {{"applyObjects", true},
+                    {"create", {Next("worker", 1, 5, "digits-worker-1-4 exited with 1", 5)}},
+                    {"giveBack", {"digits-worker-1-4"}}}});
+  cases.push_back(
+      {"an init container that fails is named, and waits as well",
+       digits,
+       Seen({Server(), Worker(0),
+             Worker(1, 2).InitFailed("fetch", 1, "no such host").Failures(2).InARow(2)}),
+       {{"applyObjects", true},
+        {"create",
+         {InARow(3, Next("worker", 1, 3,
+                         "digits-worker-1-2 failed in its init container fetch, which "
+                         "exited with 1: no such host",
+                         3))}},
+        {"giveBack", {"digits-worker-1-2"}}},
+       kStart + 21'000});
+  cases.push_back({"preemption neither counts nor waits",
+                   MakeJob("digits").BackoffLimit(0),
+                   Seen({Server(), Worker(0), Worker(1, 1).Evicted().InARow(3)}),
+                   {{"applyObjects", true},
+                    {"create",
+                     {InARow(3, Next("worker", 1, 2,
+                                     "digits-worker-1-1 was lost (Evicted): the node was low on "
+                                     "memory"))}},
+                    {"giveBack", {"digits-worker-1-1"}}}});
+
+  // --- sidecars
+  cases.push_back({"a dead worker's sidecar is ended, and the pod stays for its log",
+                   digits,
+                   Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers()}),
+                   {{"applyObjects", true},
+                    {"create", {Next("worker", 1, 1, "digits-worker-1 exited with 1", 1)}},
+                    {"giveBack", {"digits-worker-1"}},
+                    {"stop", {"digits-worker-1 its container has ended"}}}});
+  cases.push_back(
+      {"it is ended although its replacement has to wait",
+       digits,
+       Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers().Failures(1).InARow(1)}),
+       {{"applyObjects", true},
+        {"giveBack", {"digits-worker-1"}},
+        {"stop", {"digits-worker-1 its container has ended"}},
+        {"wake", kStart + 11'000}}});
+  cases.push_back({"what has been stopped is not stopped again",
+                   digits,
+                   Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers().WithDeadline(1),
+                         Worker(1, 1).Failures(1).InARow(1)}),
+                   {{"applyObjects", true}, {"wake", kStart + 121'000}}});
+  cases.push_back({"what cannot be stopped is deleted in the end",
+                   digits,
+                   Seen({Server(), Worker(0), Worker(1).Ended(1, "Error").Lingers().WithDeadline(1),
+                         Worker(1, 1).Failures(1).InARow(1)}),
+                   {{"applyObjects", true}, {"remove", {"digits-worker-1 could not be stopped"}}},
+                   kStart + 121'000});
+  cases.push_back({"a worker that was told of the end is left alone with its sidecar",
+                   digits,
+                   Seen({Server(), Worker(0), Worker(1).Ended(0, "Completed").Lingers()}),
                    {{"applyObjects", true}}});
 
   // --- backoffLimit
@@ -240,10 +329,25 @@ std::vector<PlanCase> Cases() {
                    Refused(Seen({Server()}), Forbidden("exceeded quota: compute"), kNow - 10'000),
                    {{"applyObjects", true}, {"create", {New("worker", 0), New("worker", 1)}}}});
   cases.push_back({"a pod that is wrong for good ends the job", digits,
-                   Refused(Seen({Server()}), Invalid("spec.foo: unknown")),
+                   Refused(Seen({Server()}), Invalid("cannot be handled as a Pod: strict decoding "
+                                                     "error: unknown field \"spec.foo\"")),
                    EndOf(false, "PodInvalid",
-                         "Pod digits-worker-0: spec.foo: unknown; correct the template and create "
-                         "the job anew")});
+                         "Pod digits-worker-0: cannot be handled as a Pod: strict decoding error: "
+                         "unknown field \"spec.foo\"; correct the template and create the job "
+                         "anew")});
+  cases.push_back({"a pod that a LimitRange makes invalid is asked for again, for it may go",
+                   digits,
+                   Refused(Seen({Server()}),
+                           Invalid("Pod \"a\" is invalid: spec.containers[0].resources.requests: "
+                                   "must be less than or equal to cpu limit of 100m")),
+                   {{"applyObjects", true}, {"wake", kNow + 9'000}}});
+  cases.push_back(
+      {"what waits for an earlier job's objects is tried with every event",
+       digits,
+       Refused(Seen({Server()}), Gone("Pod digits-worker-0 is still being deleted"), kNow),
+       {{"applyObjects", true},
+        {"create", {New("worker", 0), New("worker", 1)}},
+        {"wake", kNow + 1'000}}});
   cases.push_back(
       {"a name that somebody else has ends the job", digits,
        Refused(Seen({}), Exists("there is a Pod digits-worker-0")),
@@ -269,6 +373,40 @@ std::vector<PlanCase> Cases() {
       {"cleanPodPolicy None keeps everything",
        MakeJob("digits").FinishedAt(kNow, false).Set("/spec/runPolicy/cleanPodPolicy", "None"),
        running(), json::object()});
+  cases.push_back(
+      {"after success sidecars go as well",
+       MakeJob("digits").FinishedAt(kNow - 10'000, true),
+       Seen({Server().Ended(0, "Completed").Lingers(), Worker(0).Ended(0, "Completed"),
+             Worker(1).Ended(0, "Completed").Lingers()}),
+       {{"remove",
+         {"digits-paramserver-0 the job has finished", "digits-worker-1 the job has finished"}}}});
+  cases.push_back({"but may end by themselves",
+                   MakeJob("digits").FinishedAt(kNow, true),
+                   Seen({Worker(1).Ended(0, "Completed").Lingers()}),
+                   {{"wake", kNow + 10'000}}});
+  cases.push_back({"after failure the pods of sidecars stay for their logs",
+                   MakeJob("digits").FinishedAt(kNow, false),
+                   Seen({Worker(0).Ended(1, "Error").Lingers(),
+                         Worker(1).Ended(1, "Error").Lingers().WithDeadline(1)}),
+                   {{"stop", {"digits-worker-0 the job has finished"}}}});
+  cases.push_back(
+      {"under None a worker that waits for a server that is gone is ended",
+       MakeJob("digits")
+           .FinishedAt(kNow - 10'000, true)
+           .Set("/spec/runPolicy/cleanPodPolicy", "None"),
+       Seen({Server().Ended(0, "Completed"), Worker(0).Ended(0, "Completed").Lingers(), Worker(1)}),
+       {{"stop", {"digits-worker-1 the job has finished"}}}});
+  cases.push_back({"under None a worker that never came to a node goes",
+                   MakeJob("digits")
+                       .FinishedAt(kNow - 10'000, true)
+                       .Set("/spec/runPolicy/cleanPodPolicy", "None"),
+                   Seen({Server().Ended(0, "Completed"), Worker(1).Pending()}),
+                   {{"remove", {"digits-worker-1 the job has finished"}}}});
+  cases.push_back(
+      {"under None workers may hear the end from their server first",
+       MakeJob("digits").FinishedAt(kNow, true).Set("/spec/runPolicy/cleanPodPolicy", "None"),
+       Seen({Server().Ended(0, "Completed"), Worker(1)}),
+       {{"wake", kNow + 10'000}}});
   cases.push_back({"a finished job is deleted when its time is over",
                    MakeJob("digits")
                        .FinishedAt(kNow - 60'000, true)

@@ -65,6 +65,44 @@ void ReadConditions(const json& conditions, Pod& pod) {
   }
 }
 
+void ReadGates(const json& object, Pod& pod) {
+  const json& gates = At(object, "/spec/schedulingGates");
+  if (!gates.is_array()) return;
+  for (const json& gate : gates) pod.gates.push_back(TextAt(gate, "/name"));
+}
+
+// Is it one of those init containers that run beside the others, and may be started again?
+bool IsSidecar(const json& object, const std::string& name) {
+  const json* spec = Named(At(object, "/spec/initContainers"), "name", name);
+  return spec != nullptr && TextAt(*spec, "/restartPolicy") == "Always";
+}
+
+// The first init container that has ended badly, for good or before it was started again.
+void ReadInitFailure(const json& object, const json& status, Pod& pod) {
+  if (pod.running_ms != 0 || pod.end || pod.previous_end) return;
+  const json& containers = At(status, "/initContainerStatuses");
+  if (!containers.is_array()) return;
+  for (const json& init : containers) {
+    if (At(init, "/state/running").is_object() && IsSidecar(object, TextAt(init, "/name")))
+      continue;
+    const bool over = At(init, "/state/terminated").is_object();
+    const auto end = EndAt(init, over ? "/state/terminated" : "/lastState/terminated");
+    if (!end || end->exit_code == 0) continue;
+    pod.init_failure = InitFailure{TextAt(init, "/name"), *end};
+    return;
+  }
+}
+
+// Does another container than ours run, or wait to run again?
+bool OthersRun(const json& status, const Pod& pod) {
+  const json& containers = At(status, "/containerStatuses");
+  return containers.is_array() &&
+         std::any_of(containers.begin(), containers.end(), [&](const json& container) {
+           return TextAt(container, "/name") != Word(pod.role) &&
+                  !At(container, "/state/terminated").is_object();
+         });
+}
+
 // The first init container that is in the way; then ours.
 void ReadContainers(const json& status, Pod& pod) {
   for (const json& init : At(status, "/initContainerStatuses")) {
@@ -85,11 +123,14 @@ void ReadContainers(const json& status, Pod& pod) {
   pod.end = EndAt(*ours, "/state/terminated");
   pod.previous_end = EndAt(*ours, "/lastState/terminated");
   if (!pod.end) return;
+  const bool pod_runs = pod.phase == PodPhase::kPending || pod.phase == PodPhase::kRunning;
   if (pod.end->exit_code == 0) {
     pod.phase = PodPhase::kSucceeded;
   } else if (pod.role == PodRole::kWorker) {
     pod.phase = PodPhase::kFailed;  // a server's is started again in place
   }
+  const bool over = pod.phase == PodPhase::kSucceeded || pod.phase == PodPhase::kFailed;
+  pod.lingers = pod_runs && over && OthersRun(status, pod);
 }
 
 }  // namespace
@@ -118,11 +159,18 @@ std::optional<Pod> DecodePod(const json& object) {
   }
   pod.index = *index;
   pod.attempt = *attempt;
-  pod.failures = Number(At(object, "/metadata/annotations"), names::kFailures).value_or(0);
+  const json& annotations = At(object, "/metadata/annotations");
+  pod.failures = Number(annotations, names::kFailures).value_or(0);
+  pod.failures_in_a_row = Number(annotations, names::kFailuresInARow).value_or(0);
   pod.deleting = At(object, "/metadata/deletionTimestamp").is_string();
   pod.deleted_by_ms = TimeAt(object, "/metadata/deletionTimestamp");
   pod.created_ms = TimeAt(object, "/metadata/creationTimestamp");
   pod.node = TextAt(object, "/spec/nodeName");
+  if (const json& deadline = At(object, "/spec/activeDeadlineSeconds");
+      deadline.is_number_integer()) {
+    pod.deadline_seconds = deadline.get<std::int64_t>();
+  }
+  ReadGates(object, pod);
 
   const json& status = At(object, "/status");
   const std::string phase = TextAt(status, "/phase");
@@ -138,6 +186,7 @@ std::optional<Pod> DecodePod(const json& object) {
                   pod.reason == "NodeShutdown" || pod.reason == "NodeAffinity";
   ReadConditions(At(status, "/conditions"), pod);
   ReadContainers(status, pod);
+  ReadInitFailure(object, status, pod);
   return pod;
 }
 

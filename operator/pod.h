@@ -25,14 +25,25 @@ struct ContainerEnd {
   friend bool operator==(const ContainerEnd&, const ContainerEnd&) = default;
 };
 
+// An init container that has failed, so that ours cannot start.
+struct InitFailure {
+  std::string container;
+  ContainerEnd end;
+  friend bool operator==(const InitFailure&, const InitFailure&) = default;
+};
+
 struct Pod {
   std::string name, uid;
   std::string job, owner_uid;  // name and uid of the ElephasJob
   PodRole role = PodRole::kWorker;
   std::int64_t index = 0, attempt = 0;
-  std::int64_t failures = 0;  // of its predecessors, that count
+  std::int64_t failures = 0;           // of its predecessors, that count
+  std::int64_t failures_in_a_row = 0;  // of its predecessors, the last ones (replacement_backoff.h)
   // kSucceeded and kFailed as soon as our container has ended for good, whatever sidecars do.
   PodPhase phase = PodPhase::kPending;
+  // Our container has ended, and another one runs on: a sidecar.
+  bool lingers = false;
+  std::int64_t deadline_seconds = 0;  // spec.activeDeadlineSeconds; 0: none
   bool deleting = false;
   std::int64_t deleted_by_ms = 0;  // when its grace is over; 0: it is not being deleted
   bool ready = false;
@@ -44,7 +55,9 @@ struct Pod {
   std::string unschedulable;                    // what the scheduler says
   std::string waiting_reason, waiting_message;  // what the kubelet says
   std::string reason, message;                  // the pod's own ("Evicted")
+  std::vector<std::string> gates;               // until they are taken away nobody schedules it
   std::optional<ContainerEnd> end, previous_end;
+  std::optional<InitFailure> init_failure;  // while ours has never started
 
   friend bool operator==(const Pod&, const Pod&) = default;
   friend bool operator<(const Pod& a, const Pod& b) {

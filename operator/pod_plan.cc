@@ -6,6 +6,7 @@
 #include "common/names.h"
 #include "operator/failure_policy.h"
 #include "operator/outcome.h"
+#include "operator/replacement_backoff.h"
 
 namespace elephas {
 
@@ -15,6 +16,8 @@ namespace {
 constexpr std::int64_t kAttempts = 10'000;
 // A pod that is still there so long after its grace is on a node that does not answer.
 constexpr std::int64_t kDeadNodeMs = 10'000;
+// A node that has not ended a pod so long after it was asked to, grace included, does not do so.
+constexpr std::int64_t kStopPatienceMs = 120'000;
 // Failed pods that stay for their logs.
 constexpr std::size_t kKeptFailures = 10;
 
@@ -35,9 +38,13 @@ std::string WhyLost(const Pod& pod) {
   return DescribeEnd(pod);
 }
 
-CreatePod Replacement(const Pod& lost) {
-  return {lost.role,          lost.index, (lost.attempt + 1) % kAttempts,
-          FailuresUpTo(lost), lost.name,  WhyLost(lost)};
+CreatePod Replacement(const Pod& lost, const Observed& observed) {
+  return {lost.role, lost.index,    (lost.attempt + 1) % kAttempts, FailuresUpTo(lost),
+          lost.name, WhyLost(lost), FailuresInARow(lost, observed)};
+}
+
+void WakeAt(std::int64_t when_ms, Plan& plan) {
+  plan.wake_ms = std::min(plan.wake_ms.value_or(when_ms), when_ms);
 }
 
 // Two servers of one index would answer to one name and write to one checkpoint folder, so a server
@@ -46,8 +53,36 @@ bool MustWaitFor(const Pod& pod, std::int64_t now_ms, Plan& plan) {
   if (pod.role != PodRole::kServer || !pod.deleting) return false;
   const std::int64_t until = pod.deleted_by_ms + kDeadNodeMs;
   if (now_ms >= until) return false;
-  plan.wake_ms = std::min(plan.wake_ms.value_or(until), until);
+  WakeAt(until, plan);
   return true;
+}
+
+// The leases of what is lost go to others at once; its replacement may have to wait.
+void PlanReplacement(const Pod& lost, const Observed& observed, std::int64_t now_ms, Plan& plan) {
+  if (MustWaitFor(lost, now_ms, plan)) return;
+  if (lost.role == PodRole::kWorker) plan.give_back.push_back(lost.name);
+  const std::int64_t replace_at = ReplaceAtMs(lost, observed, now_ms);
+  if (now_ms < replace_at) {
+    WakeAt(replace_at, plan);
+  } else {
+    plan.create.push_back(Replacement(lost, observed));
+  }
+}
+
+// A pod whose container of ours has ended is over, whatever else runs in it: its room is needed,
+// and its log as well, so what runs is ended and the pod stays. Where its node does not do that,
+// the pod goes.
+void PlanLingering(const Pod& pod, bool replaced, std::int64_t now_ms, Plan& plan) {
+  if (pod.deadline_seconds != kStopSeconds) {
+    plan.stop.push_back({pod.name, pod.uid, "its container has ended"});
+    return;
+  }
+  const std::int64_t until = DeathTimeMs(pod) + kStopPatienceMs;
+  if (now_ms < until) {
+    WakeAt(until, plan);
+  } else if (replaced) {
+    plan.remove.push_back({pod.name, pod.uid, "could not be stopped"});
+  }
 }
 
 void PlanRole(PodRole role, std::int64_t count, const Observed& observed, std::int64_t now_ms,
@@ -58,15 +93,17 @@ void PlanRole(PodRole role, std::int64_t count, const Observed& observed, std::i
     const auto found = latest.find(i);
     if (found == latest.end()) {
       plan.create.push_back({role, i, 0, 0, "", ""});
-    } else if (!IsActive(*found->second) && !IsDone(*found->second) &&
-               !MustWaitFor(*found->second, now_ms, plan)) {
-      plan.create.push_back(Replacement(*found->second));
-      if (role == PodRole::kWorker) plan.give_back.push_back(found->second->name);
+    } else if (!IsActive(*found->second) && !IsDone(*found->second)) {
+      PlanReplacement(*found->second, observed, now_ms, plan);
     }
   }
   for (const Pod& pod : observed.pods) {
-    if (pod.role != role || !IsActive(pod)) continue;
+    if (pod.role != role) continue;
     const auto found = latest.find(pod.index);
+    if (pod.lingers && !pod.deleting && !IsDone(pod)) {
+      PlanLingering(pod, found != latest.end() && found->second != &pod, now_ms, plan);
+    }
+    if (!IsActive(pod)) continue;
     if (pod.index >= count) {
       plan.remove.push_back({pod.name, pod.uid, "is surplus"});
     } else if (found != latest.end() && found->second != &pod) {

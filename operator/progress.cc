@@ -19,6 +19,17 @@ T ValueOr(const json& object, const char* name, T fallback) {
   }
 }
 
+std::set<std::string> Contributors(const json& status) {
+  std::set<std::string> names;
+  const auto workers = status.find("workers");
+  if (workers == status.end() || !workers->is_array()) return names;
+  for (const json& worker : *workers) {
+    if (!worker.is_object() || ValueOr<double>(worker, "examples", 0) <= 0) continue;
+    names.insert(ValueOr<std::string>(worker, "name", ""));
+  }
+  return names;
+}
+
 // The last value of each list that is a metric.
 void AddLastOf(const json& history, json& metrics) {
   for (const auto& [name, values] : history.items()) {
@@ -67,6 +78,7 @@ std::optional<Progress> ProgressFromStatus(const json& status) {
     progress.transport = ValueOr<std::string>(*transport, "now", "");
     progress.transport_reason = ValueOr<std::string>(*transport, "reason", "");
   }
+  progress.contributors = Contributors(status);
   return progress;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@ struct Progress {
   std::vector<std::string> outputs;
   // By which way training is exchanged: "nccl", "rest"; and why not by the other. Empty: not said.
   std::string transport, transport_reason;
+  // The workers of which an example has been applied, as far as the server knows them.
+  std::set<std::string> contributors;
 
   [[nodiscard]] bool succeeded() const { return state == "Succeeded"; }
   [[nodiscard]] bool over() const { return succeeded() || state == "Failed"; }

@@ -9,10 +9,14 @@
 
 #include "common/log.h"
 #include "common/names.h"
+#include "operator/default_requests.h"
 #include "operator/desired_objects.h"
 #include "operator/desired_pods.h"
+#include "operator/json_at.h"
 #include "operator/kube/base64.h"
+#include "operator/old_objects.h"
 #include "operator/outcome.h"
+#include "operator/refusal_policy.h"
 
 namespace elephas {
 
@@ -42,14 +46,9 @@ Result<std::string> NewToken() {
   return token;
 }
 
-Status Taken(const kube::Kind& kind, const std::string& name) {
-  return Exists("there is a " + std::string(kind.kind) + " " + name +
-                " that does not belong to this job; remove it, or give the job another name");
-}
-
 bool IsRefusal(const Status& status) {
   return status.code() == Code::kForbidden || status.code() == Code::kInvalid ||
-         status.code() == Code::kExists;
+         status.code() == Code::kExists || status.code() == Code::kGone;
 }
 
 // Nothing to be done: it is gone, or another one has its name.
@@ -147,7 +146,7 @@ Observed Reconciler::Observe(const Job& job, Memory& memory) const {
   observed.refusal = memory.refusal;
   for (Pod& pod : observed.pods) {
     memory.created.erase(pod.name);
-    if (const auto found = memory.deleted.find(pod.name);
+    if (const auto found = memory.deleted.find(pod.uid);
         found != memory.deleted.end() && !pod.deleting) {
       pod.deleting = true;
       pod.deleted_by_ms = found->second + kWatchDelayMs;
@@ -179,13 +178,15 @@ Status Reconciler::Act(const Job& job, Plan& plan, Observed& observed, Memory& m
                                  {"object", object},
                                  {"message", status.message()}});
     const std::int64_t now = parts_.clock.UnixMillis();
-    memory.refusal = Refusal{status, std::move(object), now};
+    const bool again = memory.refusal && memory.refusal->status.code() == status.code();
+    const std::int64_t since = again ? memory.refusal->since_ms : now;
+    memory.refusal = Refusal{status, std::move(object), now, since};
     observed.refusal = memory.refusal;
     plan.create.clear();
     // What will be refused every time ends the job, and that is decided with the refusal at hand.
-    const bool for_good = status.code() != Code::kForbidden;
-    plan.wake_ms =
-        for_good ? now : std::min(plan.wake_ms.value_or(INT64_MAX), now + kRefusalRetryMs);
+    plan.wake_ms = IsForGood(*memory.refusal)
+                       ? now
+                       : std::min(plan.wake_ms.value_or(INT64_MAX), RetryAtMs(*memory.refusal));
   };
   if (plan.apply_objects) {
     const Status ensured = EnsureObjects(job, memory);
@@ -209,6 +210,9 @@ Status Reconciler::Act(const Job& job, Plan& plan, Observed& observed, Memory& m
   plan.create = std::move(made);
   for (const DeletePod& pod : plan.remove) {
     ELEPHAS_RETURN_IF_ERROR(Delete(job, pod, memory));
+  }
+  for (const StopPod& pod : plan.stop) {
+    ELEPHAS_RETURN_IF_ERROR(Stop(job, pod, memory));
   }
   GiveBack(job, plan, observed, memory);
   return OkStatus();
@@ -241,7 +245,7 @@ Status Reconciler::EnsureSecret(const Job& job, Memory& memory) {
     return OkStatus();
   }
   ELEPHAS_RETURN_IF_ERROR(secret.status());
-  if (!IsOwned(*secret, job)) return Taken(kube::kSecret, name.name);
+  if (!IsOwned(*secret, job)) return NotOurs(kube::kSecret, *secret, job);
   const std::string encoded =
       secret->value("/data"_json_pointer / std::string(names::kTokenKey), std::string());
   auto token = kube::DecodeBase64(encoded);
@@ -258,7 +262,7 @@ Status Reconciler::EnsureSecret(const Job& job, Memory& memory) {
 Status Reconciler::EnsureObject(const Job& job, const kube::Kind& kind, const json& object) {
   const kube::ObjectName name = kube::NameOf(object);
   const Result<json> there = parts_.client.Get(kind, name);
-  if (there.ok() && !IsOwned(*there, job)) return Taken(kind, name.name);
+  if (there.ok() && !IsOwned(*there, job)) return NotOurs(kind, *there, job);
   if (!there.ok() && there.status().code() != Code::kNotFound) return there.status();
   return parts_.client.Apply(kind, object)
       .status()
@@ -266,12 +270,22 @@ Status Reconciler::EnsureObject(const Job& job, const kube::Kind& kind, const js
 }
 
 Result<bool> Reconciler::Create(const Job& job, const CreatePod& pod, Memory& memory) {
-  const json object = MakePod(job, settings_, pod.role, pod.index, pod.attempt, pod.failures);
+  json object = MakePod(job, settings_, pod.role, pod.index, pod.attempt, pod.failures,
+                        pod.failures_in_a_row);
   const kube::ObjectName name = kube::NameOf(object);
-  const Result<json> made = parts_.client.Create(kube::kPod, object);
+  Result<json> made = parts_.client.Create(kube::kPod, object);
+  // A LimitRange knows better than our defaults.
+  if (IsRefusal(made.status()) && IsAboutAmounts(made.status().message()) &&
+      DropDefaultRequests(job, pod.role, object)) {
+    made = parts_.client.Create(kube::kPod, object);
+  }
   if (made.status().code() == Code::kExists) {
-    ELEPHAS_ASSIGN_OR_RETURN(const json there, parts_.client.Get(kube::kPod, name));
-    if (!IsOwned(there, job)) return Taken(kube::kPod, name.name);
+    const Result<json> there = parts_.client.Get(kube::kPod, name);
+    if (there.status().code() == Code::kNotFound) {
+      return Conflict("Pod " + name.name + " has gone just now");  // tried again at once
+    }
+    ELEPHAS_RETURN_IF_ERROR(there.status());
+    if (!IsOwned(*there, job)) return NotOurs(kube::kPod, *there, job);
   } else if (!made.ok()) {
     return made.status();
   }
@@ -282,6 +296,7 @@ Result<bool> Reconciler::Create(const Job& job, const CreatePod& pod, Memory& me
   expected.index = pod.index;
   expected.attempt = pod.attempt;
   expected.failures = pod.failures;
+  expected.failures_in_a_row = pod.failures_in_a_row;
   expected.created_ms = parts_.clock.UnixMillis();
   memory.created[name.name] = expected;
   if (!made.ok()) return false;
@@ -299,18 +314,53 @@ Status Reconciler::Delete(const Job& job, const DeletePod& pod, Memory& memory) 
   if (pod.uid.empty()) return OkStatus();  // made just now; the watch tells its uid
   Status gone = parts_.client.Delete(kube::kPod, {job.ns, pod.name}, {.uid = pod.uid});
   if (!gone.ok() && !IsGone(gone)) return gone;
-  memory.deleted[pod.name] = parts_.clock.UnixMillis();
+  memory.deleted[pod.uid] = parts_.clock.UnixMillis();
   LogInfo("pod deleted",
           {{"namespace", job.ns}, {"job", job.name}, {"pod", pod.name}, {"reason", pod.why}});
   return OkStatus();
 }
 
+Status Reconciler::Stop(const Job& job, const StopPod& pod, Memory& memory) {
+  if (pod.uid.empty()) return OkStatus();  // made just now
+  const Result<json> stopped = parts_.client.Apply(
+      kube::kPod, {{"metadata", {{"namespace", job.ns}, {"name", pod.name}, {"uid", pod.uid}}},
+                   {"spec", {{"activeDeadlineSeconds", kStopSeconds}}}});
+  if (IsGone(stopped.status())) return OkStatus();
+  if (IsRefusal(stopped.status())) {
+    LogWarning("pod cannot be stopped, so it is deleted",
+               {{"namespace", job.ns},
+                {"job", job.name},
+                {"pod", pod.name},
+                {"message", stopped.status().message()}});
+    return Delete(job, {pod.name, pod.uid, pod.why}, memory);
+  }
+  ELEPHAS_RETURN_IF_ERROR(stopped.status());
+  LogInfo("pod stopped",
+          {{"namespace", job.ns}, {"job", job.name}, {"pod", pod.name}, {"reason", pod.why}});
+  return OkStatus();
+}
+
+Status Reconciler::NotOurs(const kube::Kind& kind, const json& there, const Job& job) const {
+  return NameInUse(kind, there, job, [&](const std::string& name, const std::string& uid) {
+    const auto owner = parts_.view.FindJob({job.ns, name});
+    return owner && TextAt(*owner, "/metadata/uid") == uid &&
+           !At(*owner, "/metadata/deletionTimestamp").is_string();
+  });
+}
+
 void Reconciler::GiveBack(const Job& job, const Plan& plan, const Observed& observed,
-                          const Memory& memory) {
+                          Memory& memory) {
+  // What a name was given back for is over when its pod is.
+  std::erase_if(memory.given_back, [&](const std::string& name) {
+    return std::none_of(observed.pods.begin(), observed.pods.end(),
+                        [&](const Pod& pod) { return pod.name == name; });
+  });
   if (plan.give_back.empty()) return;
   const auto address = AddressOf(job, observed, memory.token);
   if (!address) return;
-  for (const std::string& worker : plan.give_back) parts_.progress.GiveBack(*address, worker);
+  for (const std::string& worker : plan.give_back) {
+    if (memory.given_back.insert(worker).second) parts_.progress.GiveBack(*address, worker);
+  }
 }
 
 Status Reconciler::WriteStatus(const Job& job, const json& object, const Observed& observed,

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "common/clock.h"
@@ -50,9 +51,11 @@ class Reconciler {
     std::size_t applied = 0;      // hash of Service and NetworkPolicy as they were applied
     std::int64_t applied_ms = 0;  // and when
     std::optional<Refusal> refusal;
-    // Writes that the watch may not have told yet, by pod name.
+    // Writes that the watch may not have told yet. Created by name; deleted by uid, because another
+    // pod may have the name soon.
     std::map<std::string, Pod> created;
     std::map<std::string, std::int64_t> deleted;  // and when
+    std::set<std::string> given_back;  // workers whose leases the server has been told of
     // The last status written, and the version of the job that it was derived from.
     nlohmann::json written;
     std::string derived_from;
@@ -69,7 +72,11 @@ class Reconciler {
   // True: made now; false: it was there, and ours.
   Result<bool> Create(const Job& job, const CreatePod& pod, Memory& memory);
   Status Delete(const Job& job, const DeletePod& pod, Memory& memory);
-  void GiveBack(const Job& job, const Plan& plan, const Observed& observed, const Memory& memory);
+  // Has what runs in the pod ended; where that is not allowed, deletes the pod.
+  Status Stop(const Job& job, const StopPod& pod, Memory& memory);
+  // What keeps the job from having an object of that name.
+  Status NotOurs(const kube::Kind& kind, const nlohmann::json& there, const Job& job) const;
+  void GiveBack(const Job& job, const Plan& plan, const Observed& observed, Memory& memory);
   Status WriteStatus(const Job& job, const nlohmann::json& object, const Observed& observed,
                      const Plan& plan, Memory& memory);
   void FollowProgress(const Job& job, const Observed& observed, const Plan& plan,

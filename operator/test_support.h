@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/names.h"
 #include "operator/job.h"
@@ -142,6 +143,31 @@ class MakePodOf {
   }
   MakePodOf& Failures(std::int64_t count) {
     pod_.failures = count;
+    return *this;
+  }
+  MakePodOf& InARow(std::int64_t count) {
+    pod_.failures_in_a_row = count;
+    return *this;
+  }
+  // Our container has ended, a sidecar runs on.
+  MakePodOf& Lingers() {
+    pod_.lingers = true;
+    return *this;
+  }
+  MakePodOf& WithDeadline(std::int64_t seconds) {
+    pod_.deadline_seconds = seconds;
+    return *this;
+  }
+  MakePodOf& Gated(std::vector<std::string> gates) {
+    Pending();
+    pod_.gates = std::move(gates);
+    return *this;
+  }
+  MakePodOf& InitFailed(std::string container, int code, std::string message,
+                        std::int64_t at = kStart + 1000) {
+    Pending();
+    if (pod_.role == PodRole::kWorker) pod_.phase = PodPhase::kFailed;
+    pod_.init_failure = InitFailure{std::move(container), {code, "Error", std::move(message), at}};
     return *this;
   }
   MakePodOf& CreatedAt(std::int64_t ms) {

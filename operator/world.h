@@ -97,6 +97,32 @@ class World {
     client.Put(kube::kElephasJob, job);
   }
 
+  // As kubectl delete without --wait: the job is gone, what belonged to it is still there, its pods
+  // terminating.
+  void DeleteJobOnly() {
+    std::vector<std::pair<kube::Kind, nlohmann::json>> left;
+    for (const kube::Kind& kind : kOwned) {
+      for (auto& object : client.All(kind)) left.emplace_back(kind, std::move(object));
+    }
+    client.Remove(kube::kElephasJob, kName);
+    for (auto& [kind, object] : left) {
+      if (kind == kube::kPod) object["metadata"]["deletionTimestamp"] = Now();
+      client.Put(kind, object);
+    }
+  }
+  // Garbage collection and kubelets have done their work.
+  void WhatHasNoJobGoes() {
+    const auto job = client.Find(kube::kElephasJob, kName);
+    const auto uid = job ? job->at("/metadata/uid"_json_pointer) : nlohmann::json();
+    for (const kube::Kind& kind : kOwned) {
+      for (const auto& object : client.All(kind)) {
+        if (object.value("/metadata/ownerReferences/0/uid"_json_pointer, nlohmann::json()) != uid) {
+          client.Remove(kind, kube::NameOf(object));
+        }
+      }
+    }
+  }
+
   // --- kubelets, nodes and time ---
   // Every pod that is pending runs and is ready.
   void KubeletsStartPods() {
@@ -134,6 +160,16 @@ class World {
                              {"reason", reason},
                              {"message", message},
                              {"finishedAt", Now()}}}}}}}}});
+  }
+  // Our container has ended, a sidecar runs on.
+  void PodEndsBesideASidecar(const std::string& name, int code) {
+    client.PutStatus(
+        kube::kPod, {"default", name},
+        {{"phase", "Running"},
+         {"containerStatuses",
+          {{{"name", "sidecar"}, {"state", {{"running", {{"startedAt", Now()}}}}}},
+           {{"name", RoleOf(name)},
+            {"state", {{"terminated", {{"exitCode", code}, {"finishedAt", Now()}}}}}}}}});
   }
   void PodFails(const std::string& name) { PodEnds(name, 1, "Error", "could not join"); }
   void Advance(std::chrono::milliseconds time) { clock.now_ms += time.count(); }
@@ -220,6 +256,8 @@ class World {
   }
   [[nodiscard]] std::string Now() const { return kube::TimeText(clock.now_ms); }
 
+  static inline const std::vector<kube::Kind> kOwned{kube::kPod, kube::kSecret, kube::kService,
+                                                     kube::kNetworkPolicy};
   static inline const kube::ObjectName kName{"default", "digits"};
   WorldClock clock;
   kube::FakeClient client{clock};

@@ -63,7 +63,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [update]   # owner references that block deletion, where that is enforced
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, delete]
+  verbs: [get, list, watch, create, delete, patch]   # patch: activeDeadlineSeconds, to end a sidecar
 - apiGroups: [""]
   resources: [services]
   verbs: [get, create, patch]
