@@ -86,6 +86,25 @@ std::vector<FieldConflict> RealConflicts(const std::vector<FieldConflict>& confl
   return real;
 }
 
+json WithoutLostNulls(json manifest, const json& live) {
+  if (manifest.is_object() && live.is_object()) {
+    for (auto it = manifest.begin(); it != manifest.end();) {
+      const auto there = live.find(it.key());
+      if (there == live.end() && it->is_null()) {
+        it = manifest.erase(it);
+        continue;
+      }
+      if (there != live.end()) *it = WithoutLostNulls(std::move(*it), *there);
+      ++it;
+    }
+  } else if (manifest.is_array() && live.is_array() && manifest.size() == live.size()) {
+    for (std::size_t i = 0; i < manifest.size(); ++i) {
+      manifest[i] = WithoutLostNulls(std::move(manifest[i]), live[i]);
+    }
+  }
+  return manifest;
+}
+
 std::string ConflictText(const std::vector<FieldConflict>& conflicts, const json& manifest,
                          const json& live) {
   std::string text = "Apply failed with ";

@@ -26,6 +26,11 @@ std::vector<FieldConflict> RealConflicts(const std::vector<FieldConflict>& confl
                                          const nlohmann::json& manifest,
                                          const nlohmann::json& live);
 
+// The manifest without the nulls of its mappings that the cluster does not have: kubectl apply leaves
+// them out when it makes an object, so the same file would seem to want something else. What a null
+// stands for is the same there.
+nlohmann::json WithoutLostNulls(nlohmann::json manifest, const nlohmann::json& live);
+
 // Says of each whose it is and what both sides want, then what to do. Several lines.
 std::string ConflictText(const std::vector<FieldConflict>& conflicts,
                          const nlohmann::json& manifest, const nlohmann::json& live);

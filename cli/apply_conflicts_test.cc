@@ -54,6 +54,21 @@ TEST(ApplyConflicts, EqualValuesAreNone) {
   EXPECT_EQ(RealConflicts(odd, JobWith(2, "n"), JobWith(2, "n")).size(), 1U);
 }
 
+// kubectl apply makes an inline model without its nulls; then submit of the same file met a
+// conflict.
+TEST(ApplyConflicts, NullsThatKubectlLeftOutAreNone) {
+  const json manifest = json::parse(R"({"spec": {"layers": [
+    {"shape": [null, 64], "regularizer": null}, {"a": {"b": null, "c": 1}}], "d": null}})");
+  const json live = json::parse(R"({"metadata": {"uid": "u"}, "spec": {"layers": [
+    {"shape": [null, 64]}, {"a": {"c": 1}}]}})");
+  const json same = WithoutLostNulls(manifest, live);
+  EXPECT_EQ(same["spec"], live["spec"]);
+  // One that is there stays, and so does one that stands in a list of its own.
+  EXPECT_EQ(WithoutLostNulls(manifest, manifest), manifest);
+  EXPECT_EQ(WithoutLostNulls(json::array({nullptr, {{"x", nullptr}}}), json::array({1})),
+            json::array({nullptr, {{"x", nullptr}}}));
+}
+
 TEST(ApplyConflicts, AreToldWithBothValues) {
   const auto conflicts = FieldConflicts(kRefusal);
   const std::string text = ConflictText(conflicts, JobWith(2, "n"), JobWith(4, "m"));

@@ -88,18 +88,22 @@ Result<json> ApplyJob(const Options& options, const json& document, const Cluste
     });
   };
   auto job = apply(document, options.force_conflicts);
-  if (job.status().code() != Code::kConflict || options.force_conflicts) return job;
+  const bool changes =  // something that others own, or that cannot be changed
+      job.status().code() == Code::kConflict || job.status().code() == Code::kInvalid;
+  if (!changes) return job;
   const auto conflicts = FieldConflicts(cluster.refusals.Find(job.status()));
-  if (conflicts.empty()) return job;
   const auto live = WithRetries(
       cluster, [&] { return cluster.client.Get(kube::kElephasJob, kube::NameOf(document)); });
   if (!live.ok()) return job;
-  const auto real = RealConflicts(conflicts, document, *live);
-  if (!real.empty()) return Conflict(ConflictText(real, document, *live));
+  json same = WithoutLostNulls(document, *live);
+  if (conflicts.empty()) {
+    return same == document ? job : apply(same, options.force_conflicts);
+  }
+  const auto real = RealConflicts(conflicts, same, *live);
+  if (!real.empty()) return Conflict(ConflictText(real, same, *live));
   // Of this very version, so that what others set meanwhile is not overwritten.
-  json now = document;
-  now["metadata"]["resourceVersion"] = TextAt(*live, "/metadata/resourceVersion");
-  return apply(now, true);
+  same["metadata"]["resourceVersion"] = TextAt(*live, "/metadata/resourceVersion");
+  return apply(same, true);
 }
 
 // Watches one job and reports it until it is over.
