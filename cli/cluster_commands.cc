@@ -8,6 +8,7 @@
 #include "cli/job_view.h"
 #include "cli/yaml_output.h"
 #include "common/names.h"
+#include "common/utf8.h"
 #include "operator/kube/api_answer.h"
 
 namespace elephas::cli {
@@ -189,7 +190,7 @@ void PrintJobs(const Options& options, std::vector<json> jobs, const Cluster& cl
                                    {"kind", "List"},
                                    {"metadata", {{"resourceVersion", ""}}},
                                    {"items", std::move(jobs)}};
-    cluster.out << (options.output == "json" ? object.dump(4) + "\n" : YamlOf(object));
+    cluster.out << (options.output == "json" ? JsonText(object, 4) + "\n" : YamlOf(object));
   } else {
     cluster.out << JobTable(jobs, {.wide = options.output == "wide",
                                    .namespaces = options.all_namespaces,

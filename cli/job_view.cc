@@ -5,6 +5,7 @@
 #include <set>
 
 #include "cli/progress_text.h"
+#include "common/utf8.h"
 #include "operator/kube/timestamp.h"
 
 namespace elephas::cli {
@@ -33,7 +34,7 @@ std::int64_t IntegerAt(const json& object, const char* pointer, std::int64_t oth
 // As kubectl prints a column: nothing for what is not there.
 std::string Cell(const json& value) {
   if (value.is_string()) return Harmless(value.get<std::string>());
-  return value.is_null() ? "" : value.dump();
+  return value.is_null() ? "" : JsonText(value);
 }
 
 std::vector<std::string> Row(const json& job, const TableOptions& options) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "cli/progress_text.h"
+#include "common/utf8.h"
 
 namespace elephas::cli {
 
@@ -189,7 +190,7 @@ class JsonReporter final : public Reporter {
     fields["job"] = job_;
     fields["uid"] = uid_;
     // A log may hold any bytes; they must not stop the report.
-    out_ << fields.dump(-1, ' ', false, json::error_handler_t::replace) << "\n";
+    out_ << JsonText(fields) << "\n";
     out_.flush();
   }
 
