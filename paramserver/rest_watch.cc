@@ -38,8 +38,22 @@ Result<HttpReply> Metrics(Context& context, Call&) {
   return reply;
 }
 
-Result<HttpReply> GetStatus(Context& context, Call&) {
-  return JsonReply(context.service.StatusJson());
+// What fits into a few KiB however long the job has run and however many workers it has.
+void MakeBrief(nlohmann::json& status) {
+  for (auto& [name, values] : status["history"].items()) {
+    if (values.size() > 1) values = nlohmann::json::array({values.back()});
+  }
+  for (const char* list : {"workers", "events"}) status[list] = nlohmann::json::array();
+}
+
+Result<HttpReply> GetStatus(Context& context, Call& call) {
+  const auto brief = call.request.query("brief");
+  if (brief && *brief != "true" && *brief != "false") {
+    return Invalid("'brief' must be true or false");
+  }
+  nlohmann::json status = context.service.StatusJson();
+  if (brief == "true") MakeBrief(status);
+  return JsonReply(status);
 }
 
 Result<HttpReply> GetHistory(Context& context, Call&) {
@@ -54,7 +68,7 @@ std::span<const Route> WatchRoutes() {
       Route{"GET", "/healthz", Health},
       Route{"GET", "/readyz", Ready},
       Route{"GET", "/metrics", Metrics},
-      Route{"GET", "/v1/status", GetStatus},
+      Route{"GET", "/v1/status", GetStatus, Body::kNone, {"brief"}},
       Route{"GET", "/v1/history", GetHistory},
   };
   return kRoutes;
