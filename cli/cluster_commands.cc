@@ -10,6 +10,7 @@
 #include "cli/yaml_output.h"
 #include "common/names.h"
 #include "common/terminal_text.h"
+#include "common/utf8.h"
 #include "operator/kube/api_answer.h"
 
 namespace elephas::cli {
@@ -221,7 +222,7 @@ void PrintJobs(const Options& options, std::vector<json> jobs, const Cluster& cl
                                    {"kind", "List"},
                                    {"metadata", {{"resourceVersion", ""}}},
                                    {"items", std::move(jobs)}};
-    cluster.out << (options.output == "json" ? TerminalJson(object.dump(4)) + "\n"
+    cluster.out << (options.output == "json" ? TerminalJson(JsonText(object, 4)) + "\n"
                                              : YamlOf(object));
   } else {
     cluster.out << JobTable(jobs, {.wide = options.output == "wide",

@@ -6,6 +6,7 @@
 
 #include "cli/progress_text.h"
 #include "common/terminal_text.h"
+#include "common/utf8.h"
 #include "operator/kube/timestamp.h"
 
 namespace elephas::cli {
@@ -35,7 +36,7 @@ std::int64_t IntegerAt(const json& object, const char* pointer, std::int64_t oth
 std::string Cell(const json& value) {
   if (value.is_string()) return TerminalText(value.get<std::string>());
   if (value.is_null()) return "";
-  return TerminalText(value.dump(-1, ' ', false, json::error_handler_t::replace));
+  return TerminalText(JsonText(value));
 }
 
 std::vector<std::string> Row(const json& job, const TableOptions& options) {

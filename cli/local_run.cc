@@ -26,6 +26,7 @@
 #include "common/hidden_rows.h"
 #include "common/log.h"
 #include "common/own_file.h"
+#include "common/utf8.h"
 
 namespace elephas::cli {
 
@@ -404,7 +405,7 @@ Result<int> RunLocally(const ParsedManifest& manifest, const LocalRunOptions& op
   ELEPHAS_ASSIGN_OR_RETURN(const int signals, OpenSignals());
   ELEPHAS_ASSIGN_OR_RETURN(RunFolder folder,
                            RunFolder::Create(options.run_folder, manifest.spec.name));
-  ELEPHAS_RETURN_IF_ERROR(folder.Prepare(manifest.document.dump(2)));
+  ELEPHAS_RETURN_IF_ERROR(folder.Prepare(JsonText(manifest.document, 2)));
   LocalRun run(manifest, options, reporter, std::move(folder), std::move(uid), std::move(server),
                std::move(worker), signals);
   return run.Run();

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "common/terminal_text.h"
+#include "common/utf8.h"
 
 namespace elephas::cli {
 
@@ -58,12 +59,8 @@ std::size_t Width(const std::vector<Piece>& pieces) {
 // The longest beginning of `text` that takes at most `width` columns.
 std::string Cut(std::string_view text, std::size_t width) {
   std::size_t end = text.size();
-  while (end > 0 && DisplayWidth(text.substr(0, end)) > width) --end;
-  // Not in the middle of a character.
-  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
-    --end;
-  }
-  return std::string(text.substr(0, end));
+  while (end > 0 && DisplayWidth(Utf8Head(text, end)) > width) end = Utf8Head(text, end - 1).size();
+  return std::string(Utf8Head(text, end));
 }
 
 std::string Fitted(std::vector<Piece> pieces, std::size_t width, bool colour) {

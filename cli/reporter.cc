@@ -5,6 +5,7 @@
 
 #include "cli/progress_text.h"
 #include "common/terminal_text.h"
+#include "common/utf8.h"
 
 namespace elephas::cli {
 
@@ -201,7 +202,7 @@ class JsonReporter final : public Reporter {
     fields["job"] = job_;
     fields["uid"] = uid_;
     // A log may hold any bytes; they must not stop the report.
-    out_ << TerminalJson(fields.dump(-1, ' ', false, json::error_handler_t::replace)) << "\n";
+    out_ << TerminalJson(JsonText(fields)) << "\n";
     out_.flush();
   }
 

@@ -4,6 +4,7 @@
 #include <yaml-cpp/emittermanip.h>
 
 #include "common/job_spec_yaml.h"
+#include "common/utf8.h"
 
 namespace elephas::cli {
 
@@ -52,7 +53,7 @@ void Emit(YAML::Emitter& out, const json& value) {
   } else if (value.is_null()) {
     out << YAML::LowerNull << YAML::Null;
   } else {
-    out << value.dump();
+    out << JsonText(value);
   }
 }
 

@@ -111,7 +111,8 @@ Result<std::size_t> DeadlineStream::ReadSome(std::span<std::byte> bytes, TimePoi
 }
 
 Status DeadlineStream::WriteAll(const std::vector<std::span<const std::byte>>& pieces,
-                                std::chrono::milliseconds progress, bool* interrupted) {
+                                std::chrono::milliseconds progress, bool* interrupted,
+                                TimePoint deadline) {
   constexpr std::size_t kPiecesAtOnce = 16;
   if (interrupted != nullptr) *interrupted = false;
   std::size_t piece = 0;   // the first one that is not sent whole
@@ -150,7 +151,7 @@ Status DeadlineStream::WriteAll(const std::vector<std::span<const std::byte>>& p
       return Unavailable(ErrnoText(errno));
     }
     const short events = interrupted == nullptr ? POLLOUT : short{POLLOUT | POLLIN};
-    const auto ready = Await(fd_, events, SteadyClock::now() + progress);
+    const auto ready = Await(fd_, events, std::min(SteadyClock::now() + progress, deadline));
     if (!ready.ok()) return ready.status();
     if (interrupted != nullptr && (*ready & POLLIN) != 0) {
       *interrupted = true;

@@ -40,11 +40,13 @@ class DeadlineStream {
   // deadline, kUnavailable when the connection broke. Precondition: bytes is not empty.
   Result<std::size_t> ReadSome(std::span<std::byte> bytes, TimePoint deadline);
 
-  // Sends all pieces in order. Fails with kTimeout after `progress` without a byte accepted.
+  // Sends all pieces in order. Fails with kTimeout after `progress` without a byte accepted, and at
+  // the deadline.
   // With `interrupted` the call also ends, successfully and with *interrupted set, when the peer
   // speaks (or closes) before everything is sent: it will not read the rest.
   Status WriteAll(const std::vector<std::span<const std::byte>>& pieces,
-                  std::chrono::milliseconds progress, bool* interrupted = nullptr);
+                  std::chrono::milliseconds progress, bool* interrupted = nullptr,
+                  TimePoint deadline = TimePoint::max());
 
   // True when an idle connection can carry another request: nothing to read, not closed.
   [[nodiscard]] bool IdleAndOpen() const;

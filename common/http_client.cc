@@ -69,13 +69,18 @@ struct HttpClient::Impl {
   Options options;
   std::optional<Authority> authority;
   std::optional<HttpStream> stream;
+  SteadyClock::time_point deadline = SteadyClock::time_point::max();  // of the call under way
+
+  [[nodiscard]] SteadyClock::time_point Until(std::chrono::milliseconds wait) const {
+    return std::min(SteadyClock::now() + wait, deadline);
+  }
 
   Status EnsureConnected() {
     if (stream && stream->buffer_empty() && stream->stream().IdleAndOpen()) return OkStatus();
     stream.reset();
     ELEPHAS_ASSIGN_OR_RETURN(auto connected,
                              DeadlineStream::Connect(authority->host, authority->port,
-                                                     SteadyClock::now() + options.connect_timeout));
+                                                     Until(options.connect_timeout)));
     stream.emplace(std::move(connected), kMaxHeaderBytes);
     return OkStatus();
   }
@@ -115,7 +120,7 @@ struct HttpClient::Impl {
       parser.header_limit(kMaxHeaderBytes);
       parser.body_limit(std::numeric_limits<std::uint64_t>::max());
       boost::beast::error_code error;
-      if (Status status = stream->ReadHeader(parser, SteadyClock::now() + timeout, error);
+      if (Status status = stream->ReadHeader(parser, Until(timeout), error);
           !status.ok()) {
         return status.code() == Code::kNotFound ? Unavailable(status.message()) : status;
       }
@@ -155,7 +160,7 @@ struct HttpClient::Impl {
 
   // A reply that ends early is a broken connection, not a wrong one.
   Status ReadBody(std::span<std::byte> bytes, std::chrono::milliseconds timeout) {
-    Status status = stream->ReadExactly(bytes, timeout);
+    Status status = stream->ReadExactly(bytes, timeout, deadline);
     return status.code() == Code::kInvalid ? Unavailable(status.message()) : status;
   }
 
@@ -166,7 +171,7 @@ struct HttpClient::Impl {
     std::vector<std::span<const std::byte>> pieces{AsBytes(head)};
     pieces.insert(pieces.end(), body.begin(), body.end());
     bool interrupted = false;
-    ELEPHAS_RETURN_IF_ERROR(stream->stream().WriteAll(pieces, timeout, &interrupted));
+    ELEPHAS_RETURN_IF_ERROR(stream->stream().WriteAll(pieces, timeout, &interrupted, deadline));
 
     std::optional<std::uint64_t> length;
     bool keep_alive = false;
@@ -207,6 +212,8 @@ Result<HttpResponse> HttpClient::Send(
   if (!impl_->authority) return Invalid("not an http:// address: " + impl_->options.base_url);
   ELEPHAS_ASSIGN_OR_RETURN(const std::string head,
                            impl_->RequestHead(method, target, headers, body));
+  const auto whole = impl_->options.request_timeout;
+  impl_->deadline = whole.count() > 0 ? SteadyClock::now() + whole : SteadyClock::time_point::max();
   bool reusable = false;
   auto response = impl_->Exchange(method, head, body, timeout, sink, reusable);
   if (!reusable) impl_->stream.reset();

@@ -31,6 +31,9 @@ class HttpClient {
     std::string base_url = {};  // "http://127.0.0.1:4000"; only http
     std::string token = {};     // sent as "Authorization: Bearer …" when not empty
     std::chrono::milliseconds connect_timeout{2000};
+    // Of a whole call, connecting and the last byte of the reply included; zero: each wait has its
+    // own bound and no sum of them counts. A server that sends a byte now and then ends by it only.
+    std::chrono::milliseconds request_timeout{0};
     std::size_t max_body = std::size_t{64} << 20;  // of a reply without a sink
   };
   // Takes the body of a 2xx reply, piece by piece. A sink that must look at the first bytes returns

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <numeric>
 #include <thread>
 
@@ -223,6 +224,38 @@ struct Canned {
   std::string answer;
   Code code;
 };
+// Issue 11: a server that sends one byte per half second kept a client for ever, each byte being
+// progress.
+TEST(HttpClient, ARequestHasOneDeadlineHoweverItsBytesArrive) {
+  for (const char* at_once : {"", "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"}) {
+    const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address);
+    ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), length), 0);
+    ASSERT_EQ(::listen(listener, 8), 0);
+    ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length), 0);
+    std::thread dripping([&] {
+      const int fd = ::accept(listener, nullptr, nullptr);
+      ::send(fd, at_once, std::strlen(at_once), MSG_NOSIGNAL);
+      // Until the client has had enough.
+      while (::send(fd, "x", 1, MSG_NOSIGNAL) == 1) {
+        std::this_thread::sleep_for(milliseconds(20));
+      }
+      ::close(fd);
+    });
+    {
+      HttpClient client({.base_url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)),
+                         .request_timeout = milliseconds(200)});
+      const auto reply = client.Send("GET", "/", {}, {}, kTimeout);
+      EXPECT_EQ(reply.status().code(), Code::kTimeout) << at_once;
+    }
+    dripping.join();
+    ::close(listener);
+  }
+}
+
 class HttpClientRefuses : public testing::TestWithParam<Canned> {};
 TEST_P(HttpClientRefuses, AnAnswerThatIsNotOne) {
   EXPECT_EQ(GetCanned(GetParam().answer).status().code(), GetParam().code);

@@ -71,6 +71,9 @@ Status HttpStream::ReadHeader(http::parser<is_request, http::empty_body>& parser
       // once.
       if (!error && !buffer_empty()) continue;
     }
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return Timeout("the header does not come to its end");
+    }
     if (parsed + (end_ - begin_) >= buffer_.size()) {
       error = http::error::header_limit;
       return Invalid("the header is too large");
@@ -92,11 +95,15 @@ std::size_t HttpStream::TakeBuffered(std::span<std::byte> bytes) {
   return count;
 }
 
-Status HttpStream::ReadExactly(std::span<std::byte> bytes, std::chrono::milliseconds progress) {
+Status HttpStream::ReadExactly(std::span<std::byte> bytes, std::chrono::milliseconds progress,
+                               TimePoint deadline) {
   bytes = bytes.subspan(TakeBuffered(bytes));
   while (!bytes.empty()) {
+    const auto now = std::chrono::steady_clock::now();
+    // A peer that always has a byte never lets ReadSome wait, so the deadline is looked at here too.
+    if (now >= deadline) return Timeout("the body does not come to its end");
     ELEPHAS_ASSIGN_OR_RETURN(const std::size_t count,
-                             stream_.ReadSome(bytes, std::chrono::steady_clock::now() + progress));
+                             stream_.ReadSome(bytes, std::min(now + progress, deadline)));
     if (count == 0) return Invalid("the body is truncated: the peer closed the connection");
     bytes = bytes.subspan(count);
   }

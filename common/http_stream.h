@@ -36,8 +36,9 @@ class HttpStream {
                     TimePoint deadline, boost::beast::error_code& error);
 
   // Fills `bytes`. kInvalid "truncated" when the peer closed before, kTimeout after `progress`
-  // without a byte.
-  Status ReadExactly(std::span<std::byte> bytes, std::chrono::milliseconds progress);
+  // without a byte and at the deadline.
+  Status ReadExactly(std::span<std::byte> bytes, std::chrono::milliseconds progress,
+                     TimePoint deadline = TimePoint::max());
   // Reads and forgets up to `limit` bytes until `deadline`; true when all of them came.
   bool Discard(std::uint64_t limit, TimePoint deadline);
 

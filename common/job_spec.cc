@@ -91,10 +91,9 @@ void Store(const Checked& checked, JobSpec& spec) {
   }
 }
 
-ParsedManifest ParseOrThrow(std::string_view text, std::string_view file,
+ParsedManifest ParseOrThrow(manifest::YamlText yaml, std::string_view file,
                             const std::vector<ManifestOverride>& overrides) {
   ParsedManifest parsed;
-  manifest::YamlText yaml = manifest::ReadYaml(text, file, 0, true, "");
   if (yaml.root == nullptr) {
     parsed.problems = std::move(yaml.problems);
     return parsed;
@@ -138,6 +137,13 @@ ParsedManifest ParseOrThrow(std::string_view text, std::string_view file,
   for (const auto& [path, place] : checked.places) {
     if (place.source == 0 && !path.empty()) parsed.lines.emplace(path, place.line);
   }
+  return parsed;
+}
+
+ParsedManifest Unreadable(std::string_view file, const std::exception& error) {
+  ParsedManifest parsed;
+  parsed.problems.push_back(
+      {std::string(file), 0, "", std::string("cannot be read: ") + error.what()});
   return parsed;
 }
 
@@ -199,12 +205,17 @@ Result<ManifestOverride> ParseOverride(std::string_view text) {
 ParsedManifest ParseManifest(std::string_view text, std::string_view file,
                              const std::vector<ManifestOverride>& overrides) {
   try {
-    return ParseOrThrow(text, file, overrides);
+    return ParseOrThrow(manifest::ReadYaml(text, file, 0, true, ""), file, overrides);
   } catch (const std::exception& error) {  // out of memory; nothing else is known to come here
-    ParsedManifest parsed;
-    parsed.problems.push_back(
-        {std::string(file), 0, "", std::string("cannot be read: ") + error.what()});
-    return parsed;
+    return Unreadable(file, error);
+  }
+}
+
+ParsedManifest ParseManifestJson(const nlohmann::json& document, std::string_view name) {
+  try {
+    return ParseOrThrow(manifest::ReadJson(document, name), name, {});
+  } catch (const std::exception& error) {  // out of memory; nothing else is known to come here
+    return Unreadable(name, error);
   }
 }
 

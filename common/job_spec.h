@@ -179,6 +179,10 @@ Result<ManifestOverride> ParseOverride(std::string_view text);
 ParsedManifest ParseManifest(std::string_view text, std::string_view file,
                              const std::vector<ManifestOverride>& overrides = {});
 
+// The same verdict on a manifest that is JSON already, for the memory of one tree instead of a text
+// and its parser. Problems carry `name` and no lines.
+ParsedManifest ParseManifestJson(const nlohmann::json& document, std::string_view name);
+
 // The path that a URI of the manifest means: `uri` itself when absolute or with scheme file://,
 // else below `base`. kInvalid for a scheme that is not known.
 Result<std::string> ResolveUri(std::string_view uri, std::string_view base);

@@ -52,6 +52,10 @@ struct YamlText {
 YamlText ReadYaml(std::string_view text, std::string_view file, int source, bool with_lines,
                   const std::string& where);
 
+// The same tree of a document that is JSON already, without lines. Bounded in depth. Never throws but
+// for want of memory.
+YamlText ReadJson(const nlohmann::json& document, std::string_view name);
+
 // A plain scalar by YAML 1.2's core schema; quoted ones are strings. nullopt: a number that JSON
 // cannot hold (infinite, not a number, out of range).
 std::optional<nlohmann::json> ScalarValue(const Node& scalar);

@@ -14,6 +14,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/utf8.h"
+
 namespace elephas {
 namespace {
 
@@ -72,7 +74,7 @@ std::string TimeText() {
 }
 
 std::string Quoted(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return JsonText(nlohmann::json(text));
 }
 
 bool IsSecret(std::string_view name) {

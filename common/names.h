@@ -105,6 +105,10 @@ inline constexpr std::string_view kStartFailed =
     "StartFailed";  // a program refuses what it is given
 inline constexpr std::string_view kBackoffLimitExceeded = "BackoffLimitExceeded";
 inline constexpr std::string_view kDeadlineExceeded = "DeadlineExceeded";
+// The operator itself cannot cope with the job: a defect of ours, told instead of repeated.
+inline constexpr std::string_view kInternalError = "InternalError";
+// A server's own reason that the API would not take as one; it is in the message.
+inline constexpr std::string_view kUnnamed = "Unnamed";
 // Events only.
 inline constexpr std::string_view kWorkerReplaced = "WorkerReplaced";
 inline constexpr std::string_view kServerReplaced = "ServerReplaced";

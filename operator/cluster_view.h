@@ -2,10 +2,10 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/result.h"
 #include "operator/kube/client.h"
 #include "operator/pod.h"
 
@@ -15,10 +15,10 @@ namespace elephas {
 class ClusterView {
  public:
   virtual ~ClusterView() = default;
-  // The ElephasJob; nullopt when there is none.
-  [[nodiscard]] virtual std::optional<nlohmann::json> FindJob(
-      const kube::ObjectName& name) const = 0;
-  // The pods whose label says that they belong to the job with that uid, in any order.
+  // The ElephasJob; kNotFound when there is none. Other codes: one that is not held, because it is
+  // large, could not be read.
+  [[nodiscard]] virtual Result<nlohmann::json> FindJob(const kube::ObjectName& name) const = 0;
+  // The pods that the job with that uid controls, in any order.
   [[nodiscard]] virtual std::vector<Pod> PodsOf(const std::string& ns,
                                                 const std::string& job_uid) const = 0;
 };

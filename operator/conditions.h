@@ -8,6 +8,9 @@
 
 namespace elephas {
 
+// Is it a word that the API takes as a condition's reason?
+bool IsReason(std::string_view text);
+
 // The conditions of a status under construction.
 class Conditions {
  public:
@@ -15,7 +18,7 @@ class Conditions {
   Conditions(const nlohmann::json& before, std::int64_t generation, std::int64_t now_ms);
 
   // `status`: "True", "False" or "Unknown". lastTransitionTime is that of `before` while it stays
-  // the same.
+  // the same. A message that is too long is cut, and a reason that is none becomes part of it.
   void Set(std::string_view type, std::string_view status, std::string_view reason,
            std::string_view message);
   // In the order of the Set calls.

@@ -5,6 +5,10 @@
 
 #include "common/log.h"
 #include "common/names.h"
+#include "common/utf8.h"
+#include "operator/json_at.h"
+#include "operator/kube/guard.h"
+#include "operator/kube/object_text.h"
 
 namespace elephas {
 
@@ -14,6 +18,12 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kSyncLook{1'000};
+// Of a job's text in the cache; nearly all jobs have a tenth of it.
+constexpr std::size_t kMaxCachedBytes = std::size_t{64} << 10;
+// Until a large job that another thread is busy with is finished.
+constexpr milliseconds kLargeJobPause{50};
+// So many internal errors in a row are no accident.
+constexpr int kGiveUpAfter = 3;
 
 bool Ended(const Pod* pod) {
   return pod == nullptr || pod->deleting || pod->phase == PodPhase::kFailed;
@@ -26,7 +36,7 @@ Controller::Controller(Parts parts, Options options)
       options_(std::move(options)),
       queue_(parts_.clock, {}, parts_.metrics),
       progress_(options_.progress, SendToServer,
-                [this](const kube::ObjectName& job) { queue_.Add(job); }),
+                [this](const kube::ObjectName& job) { queue_.Add(job); }, parts_.metrics),
       reconciler_({.client = parts_.client,
                    .view = *this,
                    .progress = progress_,
@@ -47,12 +57,7 @@ Controller::Watches Controller::MakeWatches(const std::string& ns) {
   Watches watches;
   watches.ns = ns;
   kube::Informer<CachedJob>::Hooks jobs;
-  jobs.decode = [](const json& object) -> Result<CachedJob> {
-    json kept = object;
-    if (kept.contains("metadata")) kept["metadata"].erase("managedFields");
-    return CachedJob{kept.dump(-1, ' ', false, json::error_handler_t::replace),
-                     kept.value("/status/state"_json_pointer, std::string("Pending"))};
-  };
+  jobs.decode = DecodeJob;
   jobs.changed = [this](const kube::ObjectName& name, const auto&, const auto&) {
     queue_.Add(name);
   };
@@ -62,7 +67,7 @@ Controller::Watches Controller::MakeWatches(const std::string& ns) {
   kube::Informer<Pod>::Hooks pods;
   pods.decode = [](const json& object) -> Result<Pod> {
     if (auto pod = DecodePod(object)) return *std::move(pod);
-    return Invalid("labels of a job's pod are missing");
+    return Invalid("it has a job's label, but no job controls it, or its name is no pod's of a job");
   };
   pods.changed = [this](const kube::ObjectName& name, const auto& old, const auto& now) {
     PodChanged(name, old.get(), now.get());
@@ -73,6 +78,25 @@ Controller::Watches Controller::MakeWatches(const std::string& ns) {
       kube::Reflector::Options{.ns = ns, .label_selector = std::string(names::kManagedSelector)},
       std::move(pods), parts_.metrics);
   return watches;
+}
+
+Result<Controller::CachedJob> Controller::DecodeJob(const json& object) {
+  // Annotations are none of the manifest's; kubectl keeps a copy of all of it there.
+  json kept = json::object();
+  for (const auto& [name, value] : object.items()) {
+    if (name != "metadata") kept[name] = value;
+  }
+  for (const auto& [name, value] : MemberOf(object, "metadata").items()) {
+    if (name != "managedFields" && name != "annotations") kept["metadata"][name] = value;
+  }
+  CachedJob job{JsonText(kept), TextAt(object, "/status/state"),
+                TextAt(object, "/metadata/resourceVersion")};
+  if (job.state.empty()) job.state = "Pending";
+  if (job.text.size() > kMaxCachedBytes) {
+    job.text.clear();
+    job.text.shrink_to_fit();
+  }
+  return job;
 }
 
 void Controller::PodChanged(const kube::ObjectName& name, const Pod* old, const Pod* now) {
@@ -133,11 +157,18 @@ const Controller::Watches* Controller::WatchesOf(const std::string& ns) const {
   return found == watches_.end() ? nullptr : &*found;
 }
 
-std::optional<json> Controller::FindJob(const kube::ObjectName& name) const {
+Result<json> Controller::FindJob(const kube::ObjectName& name) const {
   const Watches* watches = WatchesOf(name.ns);
   const auto job = watches == nullptr ? nullptr : watches->jobs->Get(name);
-  if (job == nullptr) return std::nullopt;
+  if (job == nullptr) return NotFound("there is no such job");
+  if (job->text.empty()) return parts_.client.Get(kube::kElephasJob, name);
   return json::parse(job->text, nullptr, /*allow_exceptions=*/false);
+}
+
+bool Controller::IsLarge(const kube::ObjectName& name) const {
+  const Watches* watches = WatchesOf(name.ns);
+  const auto job = watches == nullptr ? nullptr : watches->jobs->Get(name);
+  return job != nullptr && job->text.empty();
 }
 
 std::vector<Pod> Controller::PodsOf(const std::string& ns, const std::string& job_uid) const {
@@ -158,15 +189,34 @@ void Controller::Work() {
     }
   }
   while (const auto job = queue_.Get()) {
-    HandleOne(*job);
+    (void)kube::Guarded(parts_.metrics, "reconcile", ToString(*job), [&] { HandleOne(*job); });
     queue_.Done(*job);
   }
 }
 
 void Controller::HandleOne(const kube::ObjectName& job) {
+  // One at a time, so that memory has a bound; the other threads go on with jobs that are not.
+  std::unique_lock large(large_mutex_, std::defer_lock);
+  if (IsLarge(job) && !large.try_lock()) return queue_.AddAfter(job, kLargeJobPause);
+  // The work itself is guarded; this is for what is around it.
+  const Status handled =
+      kube::Guarded(parts_.metrics, "reconcile", ToString(job), [&] { Reconcile(job); });
+  if (!handled.ok()) queue_.AddFailed(job);
+}
+
+int Controller::CountInternalErrors(const kube::ObjectName& job, bool one_more) {
+  const std::lock_guard lock(errors_mutex_);
+  if (one_more) return ++internal_errors_[job];
+  internal_errors_.erase(job);
+  return 0;
+}
+
+void Controller::Reconcile(const kube::ObjectName& job) {
   const Time began = std::chrono::steady_clock::now();
-  const auto wake = reconciler_.Reconcile(job);
+  const auto wake = kube::Guarded(parts_.metrics, "reconcile", ToString(job),
+                                  [&] { return reconciler_.Reconcile(job); });
   const auto took = std::chrono::steady_clock::now() - began;
+  const int internal = CountInternalErrors(job, wake.status().code() == Code::kInternal);
   if (wake.ok()) {
     parts_.metrics.Reconciled("success", took);
     queue_.Forget(job);
@@ -180,7 +230,17 @@ void Controller::HandleOne(const kube::ObjectName& job) {
                                   {"job", job.name},
                                   {"reason", CodeName(status.code())},
                                   {"message", status.message()}});
+  // First, so that it is tried again whatever follows.
   queue_.AddFailed(job, status.retry_after());
+  if (internal < kGiveUpAfter) return;
+  const Status told = reconciler_.GiveUp(
+      job, "the operator could not work on this job " + std::to_string(kGiveUpAfter) +
+               " times in a row: " + status.message() +
+               "; this is a defect of the operator's, its log says more; correct what the message "
+               "names, or delete the job");
+  if (told.ok()) return;
+  LogWarning("giving a job up failed",
+             {{"namespace", job.ns}, {"job", job.name}, {"message", told.message()}});
 }
 
 }  // namespace elephas

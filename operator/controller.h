@@ -54,9 +54,10 @@ class Controller final : private ClusterView {
   [[nodiscard]] std::map<std::string, std::int64_t> JobsByState() const;
 
  private:
-  // As text: small, and read again only by a reconcile.
+  // As text, which has a fraction of the memory of what is parsed from it: a reconcile parses it,
+  // once. Of a large one only the version is kept; a reconcile reads it from the API server.
   struct CachedJob {
-    std::string text, state;
+    std::string text, state, version;
     friend bool operator==(const CachedJob&, const CachedJob&) = default;
   };
   struct Watches {
@@ -65,7 +66,9 @@ class Controller final : private ClusterView {
     std::unique_ptr<kube::Informer<Pod>> pods;
   };
 
-  [[nodiscard]] std::optional<nlohmann::json> FindJob(const kube::ObjectName& name) const override;
+  static Result<CachedJob> DecodeJob(const nlohmann::json& object);
+  [[nodiscard]] Result<nlohmann::json> FindJob(const kube::ObjectName& name) const override;
+  [[nodiscard]] bool IsLarge(const kube::ObjectName& name) const;
   [[nodiscard]] std::vector<Pod> PodsOf(const std::string& ns,
                                         const std::string& job_uid) const override;
   [[nodiscard]] const Watches* WatchesOf(const std::string& ns) const;
@@ -74,6 +77,9 @@ class Controller final : private ClusterView {
   void CountReplacement(const kube::ObjectName& job);
   void Work();
   void HandleOne(const kube::ObjectName& job);
+  void Reconcile(const kube::ObjectName& job);
+  // How often in a row it was so.
+  int CountInternalErrors(const kube::ObjectName& job, bool one_more);
 
   using Time = std::chrono::steady_clock::time_point;
   const Parts parts_;
@@ -84,6 +90,9 @@ class Controller final : private ClusterView {
   std::vector<Watches> watches_;
   std::mutex deaths_mutex_;
   std::map<kube::ObjectName, Time> deaths_;  // of pods not yet replaced, by job; guarded
+  std::mutex large_mutex_;                   // held by whoever has a large job in memory
+  std::mutex errors_mutex_;
+  std::map<kube::ObjectName, int> internal_errors_;  // in a row, by job; guarded
   std::atomic<bool> stopping_ = false;
   std::vector<std::thread> workers_;
 };

@@ -1,9 +1,10 @@
 #include "operator/desired_objects.h"
 
-#include <algorithm>
-
 #include "common/job_spec_fields.h"
 #include "common/names.h"
+#include "common/utf8.h"
+#include "operator/json_at.h"
+#include "operator/owner.h"
 
 namespace elephas {
 
@@ -71,12 +72,8 @@ json OwnerReferences(const Job& job) {
 }
 
 bool IsOwned(const json& object, const Job& job) {
-  const json::json_pointer at("/metadata/ownerReferences");
-  if (!object.contains(at) || !object.at(at).is_array()) return false;
-  const json& owners = object.at(at);
-  return std::any_of(owners.begin(), owners.end(), [&](const json& owner) {
-    return owner.is_object() && owner.value("uid", "") == job.uid;
-  });
+  const auto owner = ControllerOf(object);
+  return owner && !job.uid.empty() && owner->uid == job.uid;
 }
 
 json PinnedManifest(const Job& job) {
@@ -102,7 +99,7 @@ json MakeSecret(const Job& job, std::string_view token) {
           {"stringData",
            {{std::string(names::kTokenKey), token},
             {std::string(names::kManifestKey),
-             PinnedManifest(job).dump(-1, ' ', false, json::error_handler_t::replace)}}}};
+             JsonText(PinnedManifest(job))}}}};
 }
 
 json MakeService(const Job& job) {

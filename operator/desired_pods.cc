@@ -4,6 +4,7 @@
 #include "operator/default_requests.h"
 #include "operator/desired_objects.h"
 #include "operator/gpu_pods.h"
+#include "operator/json_at.h"
 #include "operator/pod_template_merge.h"
 
 namespace elephas {
@@ -200,7 +201,7 @@ json BasePod(const Job& job, const Settings& settings, PodRole role, std::int64_
 
 json* NamedEntry(json& list, std::string_view name) {
   for (json& entry : list) {
-    if (entry.is_object() && entry.value("name", "") == name) return &entry;
+    if (Says(entry, "name", name)) return &entry;
   }
   return nullptr;
 }
@@ -211,11 +212,10 @@ json& OurContainer(json& pod, PodRole role) {
 
 // The `data` volume of the workers' template: servers write their checkpoints to the same place.
 json SharedDataVolume(const Job& job) {
-  const json::json_pointer at("/spec/volumes");
-  const json& overlay = job.spec.workers.pod_template;
-  if (!overlay.is_object() || !overlay.contains(at) || !overlay.at(at).is_array()) return nullptr;
-  for (const json& volume : overlay.at(at)) {
-    if (volume.is_object() && volume.value("name", "") == names::kDataVolume) return volume;
+  const json& volumes = At(job.spec.workers.pod_template, "/spec/volumes");
+  if (!volumes.is_array()) return nullptr;
+  for (const json& volume : volumes) {
+    if (Says(volume, "name", names::kDataVolume)) return volume;
   }
   return nullptr;
 }
@@ -229,8 +229,8 @@ void MountData(const Job& job, PodRole role, json& pod) {
   }
   json& mounts = OurContainer(pod, role)["volumeMounts"];
   for (const json& mount : mounts) {
-    if (mount.value("name", "") == names::kDataVolume ||
-        mount.value("mountPath", "") == names::kDataFolder) {
+    if (Says(mount, "name", names::kDataVolume) ||
+        Says(mount, "mountPath", names::kDataFolder)) {
       return;
     }
   }
@@ -259,7 +259,7 @@ Result<json> MergedPod(const Job& job, const Settings& settings, PodRole role, s
   if (role == PodRole::kWorker) PrepareForGpu(job, settings, pod, OurContainer(pod, role));
   // On the host's network a pod would otherwise not find the servers by their names.
   json& spec = pod["spec"];
-  if (spec.value("hostNetwork", false) && !spec.contains("dnsPolicy")) {
+  if (BoolIn(MemberOf(spec, "hostNetwork")) && !spec.contains("dnsPolicy")) {
     spec["dnsPolicy"] = "ClusterFirstWithHostNet";
   }
   return pod;
@@ -271,7 +271,7 @@ Status CheckMounted(json pod, PodRole role, std::string_view field, const std::s
   if (!path.ok()) return path.status();
   if (*path == uri || uri.find("://") != std::string::npos) return OkStatus();  // absolute
   for (const json& mount : OurContainer(pod, role)["volumeMounts"]) {
-    std::string at = mount.value("mountPath", "");
+    const std::string at = TextOf(mount, "mountPath");
     if (!at.empty() && at != "/tmp" && (*path == at || path->starts_with(at + "/"))) {
       return OkStatus();
     }
@@ -291,9 +291,7 @@ std::string ServerHost(const Job& job, std::int64_t index) {
 }
 
 std::string PodName(const Job& job, PodRole role, std::int64_t index, std::int64_t attempt) {
-  std::string name = job.name + "-" + std::string(Word(role)) + "-" + std::to_string(index);
-  if (attempt > 0) name += "-" + std::to_string(attempt);
-  return name;
+  return PodName(job.name, role, index, attempt);
 }
 
 Status CheckPods(const Job& job, const Settings& settings) {

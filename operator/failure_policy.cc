@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/names.h"
+#include "common/utf8.h"
 
 namespace elephas {
 
@@ -18,10 +19,9 @@ std::string Tail(const std::string& message) {
   std::string_view text = message;
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
   if (text.size() <= kMaxQuote) return std::string(text);
-  const std::size_t start = text.size() - kMaxQuote;
-  const std::size_t line = text.find('\n', start - 1);
-  text.remove_prefix(line == std::string_view::npos ? start : line + 1);
-  return std::string(text);
+  const std::size_t line = text.find('\n', text.size() - kMaxQuote - 1);
+  if (line != std::string_view::npos) return std::string(text.substr(line + 1));
+  return std::string(Utf8Tail(text, kMaxQuote));
 }
 
 // In the words of `elephas run`, with the number that kubectl shows.

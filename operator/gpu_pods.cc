@@ -4,6 +4,7 @@
 
 #include "common/names.h"
 #include "operator/desired_objects.h"
+#include "operator/json_at.h"
 
 namespace elephas {
 
@@ -25,7 +26,7 @@ bool AsksForGpu(const json& container) {
 
 bool HasEntry(const json& list, std::string_view field, std::string_view value) {
   for (const json& entry : list) {
-    if (entry.is_object() && entry.value(field, "") == value) return true;
+    if (Says(entry, field, value)) return true;
   }
   return false;
 }
@@ -65,7 +66,7 @@ void PrepareForGpu(const Job& job, const Settings& settings, json& pod, json& co
     container["resources"]["limits"]["nvidia.com/gpu"] = 1;
   }
   if (!AsksForGpu(container)) return;
-  const bool default_image = container.value("image", "") == settings.worker_image;
+  const bool default_image = Says(container, "image", settings.worker_image);
   if (default_image && !settings.worker_cuda_image.empty()) {
     container["image"] = settings.worker_cuda_image;
   }

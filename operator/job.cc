@@ -1,7 +1,9 @@
 #include "operator/job.h"
 
 #include "common/names.h"
+#include "common/utf8.h"
 #include "operator/json_at.h"
+#include "operator/kube/object_text.h"
 #include "operator/kube/timestamp.h"
 
 namespace elephas {
@@ -12,62 +14,108 @@ using nlohmann::json;
 
 constexpr std::int64_t kDefaultPort = 4000;
 
+// A Secret holds 1 MiB, and the manifest is not all that is in it.
+constexpr std::size_t kMaxManifestBytes = 1'000'000;
+// Of all problems together; a condition's message holds 32 KiB.
+constexpr std::size_t kMaxProblemBytes = 16'384;
+
 // What a cluster adds, or keeps about other versions of the object, is not the manifest's.
-json ManifestOf(const json& object) {
-  json manifest = object;
-  manifest.erase("status");
-  if (manifest.contains("metadata") && manifest["metadata"].is_object()) {
-    manifest["metadata"].erase("managedFields");
-    manifest["metadata"].erase("annotations");
+void KeepManifest(json& object) {
+  for (const char* name : {"status", kube::kClipped}) object.erase(name);
+  const auto metadata = object.find("metadata");
+  if (metadata == object.end() || !metadata->is_object()) return;
+  metadata->erase("managedFields");
+  metadata->erase("annotations");
+}
+
+std::string Join(const std::vector<ManifestProblem>& problems) {
+  std::string out;
+  for (std::size_t i = 0; i < problems.size(); ++i) {
+    const ManifestProblem& problem = problems[i];
+    if (out.size() > kMaxProblemBytes) {
+      return out.append("\nand ").append(std::to_string(problems.size() - i)).append(" more");
+    }
+    if (!out.empty()) out += "\n";
+    if (!problem.path.empty()) out.append(problem.path).append(": ");
+    out.append(problem.message);
   }
-  return manifest;
+  return out;
+}
+
+std::string TooLarge(const std::string& what) {
+  return "the job is too large for the cluster to hold: " + what +
+         "; put the model into a file or a ConfigMap (spec.model.uri, spec.model.configMapRef), or "
+         "make the templates smaller";
+}
+
+// The copies of what a user wrote that nothing here reads.
+void DropCopies(Job& job) {
+  if (job.spec.model.inline_config) job.spec.model.inline_config = nullptr;
+  json& spec = job.document["spec"];
+  for (const char* role : {"workers", "parameterServers"}) {
+    if (MemberOf(spec, role).is_object()) spec[role].erase("template");
+  }
 }
 
 // A job that fails because of its spec is cleaned up as that spec says nevertheless.
 void KeepTimeToLive(const json& object, JobSpec::RunPolicy& policy) {
-  const json& ttl = At(object, "/spec/runPolicy/ttlSecondsAfterFinished");
-  if (ttl.is_number_integer() && ttl.get<std::int64_t>() >= 0) {
-    policy.ttl_seconds_after_finished = ttl.get<std::int64_t>();
-  }
+  const std::int64_t ttl = IntegerAt(object, "/spec/runPolicy/ttlSecondsAfterFinished", -1);
+  if (ttl >= 0) policy.ttl_seconds_after_finished = ttl;
 }
 
 }  // namespace
 
-Job ParseJob(const json& object) {
+Job ParseJobHeader(const json& object) {
   Job job;
   job.ns = TextAt(object, "/metadata/namespace");
   job.name = TextAt(object, "/metadata/name");
   job.uid = TextAt(object, "/metadata/uid");
-  job.generation = object.value("/metadata/generation"_json_pointer, std::int64_t{0});
-  job.deleting = object.contains("/metadata/deletionTimestamp"_json_pointer);
+  job.generation = IntegerAt(object, "/metadata/generation");
+  job.deleting = At(object, "/metadata/deletionTimestamp").is_string();
   job.status = json::object();
-  if (const auto status = object.find("status"); status != object.end() && status->is_object()) {
-    job.status = *status;
+  if (const json& status = MemberOf(object, "status"); status.is_object()) job.status = status;
+  return job;
+}
+
+Job ParseJob(json object) {
+  Job job = ParseJobHeader(object);
+  if (const json& why = MemberOf(object, kube::kClipped); !why.is_null()) {
+    job.problems = TooLarge(TextIn(why));
+    KeepTimeToLive(object, job.spec.run_policy);
+    return job;
   }
-  const std::string text = ManifestOf(object).dump(-1, ' ', false, json::error_handler_t::replace);
-  ParsedManifest manifest = ParseManifest(text, job.name);
-  for (const ManifestProblem& problem : manifest.problems) {
-    if (!job.problems.empty()) job.problems += "\n";
-    job.problems += problem.path.empty() ? problem.message : problem.path + ": " + problem.message;
+  if (!object.is_object()) object = json::object();
+  KeepManifest(object);
+  ParsedManifest manifest = ParseManifestJson(object, job.name);
+  job.problems = Join(manifest.problems);
+  if (!job.problems.empty()) {
+    KeepTimeToLive(object, job.spec.run_policy);
+    return job;
   }
+  object = nullptr;  // the manifest has a copy of its own
   job.spec = std::move(manifest.spec);
   job.document = std::move(manifest.document);
-  if (!job.problems.empty()) KeepTimeToLive(object, job.spec.run_policy);
+  DropCopies(job);
+  const std::size_t bytes = JsonText(job.document).size();
+  if (bytes > kMaxManifestBytes) {
+    job.problems = TooLarge("it has " + std::to_string(bytes) + " bytes without its templates, " +
+                            "more than " + std::to_string(kMaxManifestBytes));
+  }
   return job;
 }
 
 const json* FindCondition(const json& status, std::string_view type) {
-  const auto conditions = status.find("conditions");
-  if (conditions == status.end() || !conditions->is_array()) return nullptr;
-  for (const json& condition : *conditions) {
-    if (condition.is_object() && condition.value("type", "") == type) return &condition;
+  const json& conditions = MemberOf(status, "conditions");
+  if (!conditions.is_array()) return nullptr;
+  for (const json& condition : conditions) {
+    if (Says(condition, "type", type)) return &condition;
   }
   return nullptr;
 }
 
 bool ConditionIsTrue(const json& status, std::string_view type) {
   const json* condition = FindCondition(status, type);
-  return condition != nullptr && condition->value("status", "") == "True";
+  return condition != nullptr && Says(*condition, "status", "True");
 }
 
 bool IsFinished(const Job& job) {
@@ -76,9 +124,7 @@ bool IsFinished(const Job& job) {
 }
 
 std::optional<std::int64_t> StatusTime(const json& status, const char* field) {
-  const auto found = status.find(field);
-  if (found == status.end() || !found->is_string()) return std::nullopt;
-  return kube::ParseTime(found->get_ref<const std::string&>());
+  return kube::ParseTime(TextOf(status, field));
 }
 
 std::int64_t ServerPort(const JobSpec& spec) {

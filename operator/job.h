@@ -21,8 +21,13 @@ struct Job {
   nlohmann::json status;    // an object; empty before the first write
 };
 
-// Never fails: what is wrong is in `problems`, as `elephas validate` says it.
-Job ParseJob(const nlohmann::json& object);
+// Never fails: what is wrong is in `problems`, as `elephas validate` says it, and so is an object
+// that is too large to be held (kube::kClipped). Only one copy of what the user wrote is kept: of
+// the spec, what operators do not read (an inline model) is left out there and stands in `document`
+// only, and pod templates stand in the spec only.
+Job ParseJob(nlohmann::json object);
+// The same without the spec, which may be what is wrong with it: names, generation and status.
+Job ParseJobHeader(const nlohmann::json& object);
 
 // A condition of `status`; null when it has none of that type.
 const nlohmann::json* FindCondition(const nlohmann::json& status, std::string_view type);

@@ -2,6 +2,7 @@
 //
 // Ends with 0 after SIGTERM or SIGINT, 2 for a bad command line, 1 for what fails later: no
 // configuration of a cluster, a port in use, the Lease lost.
+#include <malloc.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -15,6 +16,7 @@
 #include "operator/controller.h"
 #include "operator/crd.h"
 #include "operator/kube/event_recorder.h"
+#include "operator/kube/guard.h"
 #include "operator/kube/leader_election.h"
 #include "operator/kube/rest_client.h"
 #include "operator/operator_flags.h"
@@ -27,6 +29,20 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kBadUsage = 2;
 constexpr std::chrono::seconds kGrace{5};
+// What of the API server's answers is in memory at once. An object in etcd has 1.5 MiB; a manifest
+// that a Secret can hold, 1. A page of large objects is asked for again in smaller ones.
+constexpr kube::ClientBounds kClientBounds{
+    .object = {.bytes = 1'200'000, .depth = 100, .nodes = 150'000},
+    .answer_bytes = std::size_t{8} << 20,
+    .watch_line_bytes = std::size_t{8} << 20};
+
+// A large object's memory goes back to the system when it is freed: without this, glibc keeps that
+// of every thread's own heap, and takes larger and larger blocks for worth keeping.
+void ReturnMemory() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
 
 int Complain(int exit_code, const std::string& message) {
   std::fprintf(stderr, "elephas-operator: %s\n", message.c_str());
@@ -88,6 +104,7 @@ HttpReply Answer(const HttpRequest& request, const Controller& controller, Opera
 }
 
 int Run(const OperatorFlags& flags) {
+  ReturnMemory();
   const sigset_t ends = BlockSignals();
   if (Status log =
           InitLog({.role = "operator", .format = flags.log_format, .level = flags.log_level});
@@ -98,10 +115,10 @@ int Run(const OperatorFlags& flags) {
   OperatorMetrics metrics;
   const auto config = FindCluster(flags);
   if (!config.ok()) return Complain(kFailed, config.status().message());
-  const auto client = kube::MakeRestClient(*config, metrics);
+  const auto client = kube::MakeRestClient(*config, kClientBounds, metrics);
   if (!client.ok()) return Complain(kFailed, client.status().message());
 
-  kube::EventRecorder recorder(**client, clock, {.instance = flags.identity});
+  kube::EventRecorder recorder(**client, clock, {.instance = flags.identity}, metrics);
   recorder.Start();
   Controller controller(
       {.client = **client,
@@ -124,7 +141,17 @@ int Run(const OperatorFlags& flags) {
   http.max_connections = 64;  // probes and monitors; each may be a thread
   http.progress_timeout = std::chrono::seconds(5);
   auto server = HttpServer::Start(
-      http, [&](HttpRequest& request) { return Answer(request, controller, metrics, leading); });
+      http, [&](HttpRequest& request) {
+        auto reply = kube::Guarded(metrics, "http", request.path(), [&]() -> Result<HttpReply> {
+          return Answer(request, controller, metrics, leading);
+        });
+        if (reply.ok()) return *std::move(reply);
+        HttpReply failed;
+        failed.status = 500;
+        failed.content_type = "text/plain; charset=utf-8";
+        failed.body = "internal error\n";
+        return failed;
+      });
   if (!server.ok()) return Complain(kFailed, server.status().message());
   LogInfo("listening", {{"port", (*server)->port()}});
 
@@ -138,15 +165,17 @@ int Run(const OperatorFlags& flags) {
           **client, clock,
           {.ns = flags.lease_namespace, .name = flags.lease_name, .identity = Identity(flags)},
           metrics);
-      const bool asked = elector.Run(
-          stop,
-          [&] {
-            leading = true;
-            LogInfo("leading", {{"lease", flags.lease_name}});
-            controller.Start();
-          },
-          [&] { controller.Stop(); });
-      if (asked) return;
+      const auto asked = kube::Guarded(metrics, "lease", flags.lease_name, [&] {
+        return Result<bool>(elector.Run(
+            stop,
+            [&] {
+              leading = true;
+              LogInfo("leading", {{"lease", flags.lease_name}});
+              controller.Start();
+            },
+            [&] { controller.Stop(); }));
+      });
+      if (asked.ok() && *asked) return;
       lost = true;
       kill(getpid(), SIGTERM);
     });

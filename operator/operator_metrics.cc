@@ -24,6 +24,10 @@ const Histogram::BucketBoundaries kSeconds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.
 // All states there are, so that a state without jobs is a 0 and not a gap.
 constexpr std::array kStates{"Pending", "Starting", "Running", "Suspended", "Succeeded", "Failed"};
 
+// The units of work, of kube::ClientObserver::Panicked.
+constexpr std::array kWheres{"reconcile", "poll",  "give-back", "decode", "changed",
+                             "watch",     "event", "lease",     "http"};
+
 }  // namespace
 
 struct OperatorMetrics::Impl {
@@ -77,6 +81,12 @@ struct OperatorMetrics::Impl {
           .Name("elephas_operator_watch_restarts_total")
           .Help("Watches that were started again, by kind and whether everything was listed anew.")
           .Register(registry);
+  prometheus::Family<prometheus::Counter>& panics =
+      BuildCounter()
+          .Name("elephas_operator_panics_total")
+          .Help("Exceptions that were caught at the edge of a unit of work, by where: a defect of "
+                "the operator's, which cost one job or one object and not the process.")
+          .Register(registry);
   prometheus::Family<prometheus::Gauge>& leader = BuildGauge()
                                                       .Name("elephas_operator_leader")
                                                       .Help("1 while this operator leads, else 0.")
@@ -88,6 +98,8 @@ OperatorMetrics::OperatorMetrics() : impl_(std::make_unique<Impl>()) {
   for (const char* result : {"success", "retry", "error"}) {
     impl_->reconciles.Add({{"result", result}});
   }
+  // From the start, so that the first one is an increase.
+  for (const char* where : kWheres) impl_->panics.Add({{"where", where}});
   impl_->leader.Add({});
   impl_->replacement_seconds.Add({}, kSeconds);
   impl_->reconcile_seconds.Add({}, kSeconds);
@@ -137,6 +149,10 @@ void OperatorMetrics::QueueLatency(std::string_view queue, double seconds) {
 
 void OperatorMetrics::QueueRetry(std::string_view queue) {
   impl_->queue_retries.Add({{"queue", std::string(queue)}}).Increment();
+}
+
+void OperatorMetrics::Panicked(std::string_view where) {
+  impl_->panics.Add({{"where", std::string(where)}}).Increment();
 }
 
 void OperatorMetrics::Leading(bool leading) { impl_->leader.Add({}).Set(leading ? 1 : 0); }

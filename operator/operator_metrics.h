@@ -32,6 +32,7 @@ class OperatorMetrics final : public kube::ClientObserver {
   void QueueLatency(std::string_view queue, double seconds) override;
   void QueueRetry(std::string_view queue) override;
   void Leading(bool leading) override;
+  void Panicked(std::string_view where) override;
 
   // Prometheus' text format.
   [[nodiscard]] std::string Text() const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/names.h"
+#include "operator/conditions.h"
 
 namespace elephas {
 
@@ -16,8 +17,12 @@ JobEnd EndFrom(const Job& job, const Progress& progress) {
     end.reason = names::kJobSucceeded;
     end.message = "the results are below " + job.spec.output_uri;
   } else {
-    end.reason = progress.reason.empty() ? std::string(names::kFailed) : progress.reason;
+    const bool named = IsReason(progress.reason);
+    end.reason = named ? progress.reason : std::string(names::kFailed);
     end.message = progress.message;
+    if (!named && !progress.reason.empty()) {
+      end.message = progress.reason + ": " + progress.message;
+    }
   }
   return end;
 }

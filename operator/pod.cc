@@ -5,8 +5,10 @@
 #include <map>
 
 #include "common/names.h"
+#include "common/utf8.h"
 #include "operator/json_at.h"
 #include "operator/kube/timestamp.h"
+#include "operator/owner.h"
 
 namespace elephas {
 
@@ -14,18 +16,33 @@ namespace {
 
 using nlohmann::json;
 
+// What others say in a pod's status. The kubelet keeps a message below 4 KiB; whoever may write
+// statuses need not.
+constexpr std::size_t kMaxText = 4'096;
+constexpr std::size_t kMaxMessage = 8'192;
+
+std::string Sentence(const json& object, const char* pointer) {
+  return Shortened(TextAt(object, pointer), kMaxText);
+}
+
 std::int64_t TimeAt(const json& object, const char* pointer) {
   return kube::ParseTime(TextAt(object, pointer)).value_or(0);
 }
 
-std::optional<std::int64_t> Number(const json& map, std::string_view key) {
-  if (!map.is_object()) return std::nullopt;
-  const auto found = map.find(key);
-  if (found == map.end() || !found->is_string()) return std::nullopt;
-  const auto& text = found->get_ref<const std::string&>();
+// What stands in a label or an annotation of ours; a pod with a larger one is none of ours.
+constexpr std::int64_t kMaxIndex = 999'999;
+constexpr std::int64_t kMaxAttempt = 9'999;
+constexpr std::int64_t kMaxFailures = 999'999;
+
+std::optional<std::int64_t> Number(const json& map, std::string_view key, std::int64_t most) {
+  const json& member = MemberOf(map, key);
+  if (!member.is_string()) return std::nullopt;
+  const auto& text = member.get_ref<const std::string&>();
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > most) {
+    return std::nullopt;
+  }
   return value;
 }
 
@@ -33,9 +50,11 @@ std::optional<ContainerEnd> EndAt(const json& state, const char* pointer) {
   const json& terminated = At(state, pointer);
   if (!terminated.is_object()) return std::nullopt;
   ContainerEnd end;
-  end.exit_code = terminated.value("exitCode", 0);
-  end.reason = TextAt(terminated, "/reason");
-  end.message = TextAt(terminated, "/message");
+  end.exit_code = static_cast<int>(
+      std::clamp<std::int64_t>(IntegerAt(terminated, "/exitCode"), INT32_MIN, INT32_MAX));
+  end.reason = Sentence(terminated, "/reason");
+  // Its end says why.
+  end.message = Utf8Tail(TextAt(terminated, "/message"), kMaxMessage);
   end.finished_ms = TimeAt(terminated, "/finishedAt");
   return end;
 }
@@ -43,25 +62,25 @@ std::optional<ContainerEnd> EndAt(const json& state, const char* pointer) {
 const json* Named(const json& list, std::string_view key, std::string_view name) {
   if (!list.is_array()) return nullptr;
   for (const json& entry : list) {
-    if (entry.is_object() && entry.value(std::string(key), "") == name) return &entry;
+    if (Says(entry, key, name)) return &entry;
   }
   return nullptr;
 }
 
 void ReadConditions(const json& conditions, Pod& pod) {
   if (const json* scheduled = Named(conditions, "type", "PodScheduled");
-      scheduled != nullptr && scheduled->value("status", "") == "False" &&
-      scheduled->value("reason", "") == "Unschedulable") {
-    pod.unschedulable = scheduled->value("message", "");
+      scheduled != nullptr && Says(*scheduled, "status", "False") &&
+      Says(*scheduled, "reason", "Unschedulable")) {
+    pod.unschedulable = Sentence(*scheduled, "/message");
     if (pod.unschedulable.empty()) pod.unschedulable = "the scheduler does not say why";
   }
   if (const json* ready = Named(conditions, "type", "Ready"); ready != nullptr) {
-    pod.ready = ready->value("status", "") == "True";
+    pod.ready = Says(*ready, "status", "True");
   }
   if (const json* disruption = Named(conditions, "type", "DisruptionTarget");
-      disruption != nullptr && disruption->value("status", "") == "True") {
+      disruption != nullptr && Says(*disruption, "status", "True")) {
     pod.disrupted = true;
-    if (pod.message.empty()) pod.message = disruption->value("message", "");
+    if (pod.message.empty()) pod.message = Sentence(*disruption, "/message");
   }
 }
 
@@ -106,19 +125,19 @@ bool OthersRun(const json& status, const Pod& pod) {
 // The first init container that is in the way; then ours.
 void ReadContainers(const json& status, Pod& pod) {
   for (const json& init : At(status, "/initContainerStatuses")) {
-    const std::string reason = TextAt(init, "/state/waiting/reason");
+    const std::string reason = Sentence(init, "/state/waiting/reason");
     if (reason.empty() || reason == "PodInitializing") continue;
     pod.waiting_reason = reason;
-    pod.waiting_message = TextAt(init, "/state/waiting/message");
+    pod.waiting_message = Sentence(init, "/state/waiting/message");
     break;
   }
   const json* ours = Named(At(status, "/containerStatuses"), "name", Word(pod.role));
   if (ours == nullptr) return;
-  pod.restarts = ours->value("restartCount", std::int64_t{0});
+  pod.restarts = std::max<std::int64_t>(0, IntegerAt(*ours, "/restartCount"));
   pod.running_ms = TimeAt(*ours, "/state/running/startedAt");
   if (pod.waiting_reason.empty()) {
-    pod.waiting_reason = TextAt(*ours, "/state/waiting/reason");
-    pod.waiting_message = TextAt(*ours, "/state/waiting/message");
+    pod.waiting_reason = Sentence(*ours, "/state/waiting/reason");
+    pod.waiting_message = Sentence(*ours, "/state/waiting/message");
   }
   pod.end = EndAt(*ours, "/state/terminated");
   pod.previous_end = EndAt(*ours, "/lastState/terminated");
@@ -139,29 +158,40 @@ std::string_view Word(PodRole role) {
   return role == PodRole::kServer ? names::kParamserver : names::kWorker;
 }
 
+std::string PodName(const std::string& job, PodRole role, std::int64_t index,
+                    std::int64_t attempt) {
+  std::string name = job;
+  name.append("-").append(Word(role)).append("-").append(std::to_string(index));
+  if (attempt > 0) name.append("-").append(std::to_string(attempt));
+  return name;
+}
+
 std::optional<Pod> DecodePod(const json& object) {
+  const auto owner = ControllerOf(object);
   const json& labels = At(object, "/metadata/labels");
-  const auto index = Number(labels, names::kIndex), attempt = Number(labels, names::kAttempt);
-  if (!index || !attempt) return std::nullopt;
-  const auto component = labels.find(names::kAppComponent), uid = labels.find(names::kJobUid);
-  if (component == labels.end() || uid == labels.end() || !uid->is_string()) return std::nullopt;
+  const auto index = Number(labels, names::kIndex, kMaxIndex);
+  const auto attempt = Number(labels, names::kAttempt, kMaxAttempt);
+  // Labels can be copied and the name of an owner guessed; all of them must fit together.
+  if (!owner || !index || !attempt || !Says(labels, names::kJobUid, owner->uid)) {
+    return std::nullopt;
+  }
   Pod pod;
-  if (*component == names::kParamserver) {
+  if (Says(labels, names::kAppComponent, names::kParamserver)) {
     pod.role = PodRole::kServer;
-  } else if (*component != names::kWorker) {
+  } else if (!Says(labels, names::kAppComponent, names::kWorker)) {
     return std::nullopt;
   }
   pod.name = TextAt(object, "/metadata/name");
+  if (pod.name != PodName(owner->name, pod.role, *index, *attempt)) return std::nullopt;
   pod.uid = TextAt(object, "/metadata/uid");
-  pod.owner_uid = uid->get<std::string>();
-  if (const auto job = labels.find(names::kAppInstance); job != labels.end() && job->is_string()) {
-    pod.job = job->get<std::string>();
-  }
+  pod.owner_uid = owner->uid;
+  pod.job = owner->name;
   pod.index = *index;
   pod.attempt = *attempt;
   const json& annotations = At(object, "/metadata/annotations");
-  pod.failures = Number(annotations, names::kFailures).value_or(0);
-  pod.failures_in_a_row = Number(annotations, names::kFailuresInARow).value_or(0);
+  pod.failures = Number(annotations, names::kFailures, kMaxFailures).value_or(0);
+  pod.failures_in_a_row =
+      Number(annotations, names::kFailuresInARow, kMaxFailures).value_or(0);
   pod.deleting = At(object, "/metadata/deletionTimestamp").is_string();
   pod.deleted_by_ms = TimeAt(object, "/metadata/deletionTimestamp");
   pod.created_ms = TimeAt(object, "/metadata/creationTimestamp");
@@ -179,8 +209,8 @@ std::optional<Pod> DecodePod(const json& object) {
               : phase == "Failed"    ? PodPhase::kFailed
                                      : PodPhase::kPending;
   pod.ip = TextAt(status, "/podIP");
-  pod.reason = TextAt(status, "/reason");
-  pod.message = TextAt(status, "/message");
+  pod.reason = Sentence(status, "/reason");
+  pod.message = Sentence(status, "/message");
   pod.disrupted = pod.reason == "Evicted" || pod.reason == "NodeLost" ||
                   pod.reason == "Preempting" || pod.reason == "Terminated" ||
                   pod.reason == "NodeShutdown" || pod.reason == "NodeAffinity";

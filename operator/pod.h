@@ -66,7 +66,11 @@ struct Pod {
   }
 };
 
-// nullopt when it is no pod of ours: labels are missing or are not what we write.
+// "digits-worker-3", and "digits-worker-3-2" for the third pod of that index.
+std::string PodName(const std::string& job, PodRole role, std::int64_t index, std::int64_t attempt);
+
+// nullopt when it is no pod of ours: no ElephasJob controls it, or its labels and its name are not
+// what we give such a pod. Copied labels alone make no pod ours.
 std::optional<Pod> DecodePod(const nlohmann::json& object);
 
 // Of each index the pod with the highest attempt, by index. Pointers into `pods`.

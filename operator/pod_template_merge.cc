@@ -5,6 +5,9 @@
 #include <string>
 
 #include "common/names.h"
+#include "common/utf8.h"
+#include "operator/json_at.h"
+#include "operator/template_types.h"
 
 namespace elephas {
 
@@ -51,10 +54,8 @@ const ListKey* FindListKey(std::string_view field) {
 }
 
 std::string KeyOf(const json& entry, std::string_view key) {
-  if (!entry.is_object()) return "";
-  const auto found = entry.find(key);
-  if (found == entry.end()) return "";
-  return found->is_string() ? found->get<std::string>() : found->dump();
+  const json& value = MemberOf(entry, key);
+  return value.is_null() ? "" : TextIn(value, JsonText(value));
 }
 
 json Merge(json base, const json& overlay);
@@ -182,8 +183,9 @@ Status CheckSpec(const json& spec) {
 
 Result<json> MergePodTemplate(json pod, const json& overlay, std::string_view container) {
   if (overlay.is_null()) return pod;
-  if (!overlay.is_object()) return Invalid("must be a mapping with metadata and spec");
+  ELEPHAS_RETURN_IF_ERROR(CheckTemplateTypes(overlay));
   json checked = overlay;
+  DropEmptyParts(checked);
   for (auto& [name, value] : checked.items()) {
     if (value.is_null()) continue;
     if (name == "metadata") {

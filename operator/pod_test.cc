@@ -14,7 +14,13 @@ using nlohmann::json;
 
 json PodObject(const char* role, json status) {
   return {{"metadata",
-           {{"name", "p"},
+           {{"name", std::string("digits-") + role + "-0"},
+            {"ownerReferences",
+             {{{"apiVersion", "elephas.dev/v1alpha1"},
+               {"kind", "ElephasJob"},
+               {"name", "digits"},
+               {"uid", "u"},
+               {"controller", true}}}},
             {"labels",
              {{"app.kubernetes.io/component", role},
               {"app.kubernetes.io/instance", "digits"},
@@ -228,6 +234,8 @@ TEST(Progress, AnythingElseThanAStatusIsNone) {
   EXPECT_FALSE(ProgressFromMessage("terminate called after throwing"));
   EXPECT_FALSE(ProgressFromMessage("[1]"));
   EXPECT_FALSE(ProgressFromMessage(R"({"state": 3})"));
+  EXPECT_FALSE(ProgressFromMessage(R"({"state": "Dreaming"})"));
+  EXPECT_FALSE(ProgressFromMessage(std::string(1'000'000, '{')));
   const auto odd = ProgressFromMessage(
       R"({"state": "Running", "epoch": "two", "metrics": {"loss": null}, "outputs": [1]})");
   ASSERT_TRUE(odd);

@@ -1,89 +1,104 @@
 #include "operator/progress.h"
 
-#include <cmath>
+#include <algorithm>
+#include <array>
+
+#include "common/json_bounds.h"
+#include "common/utf8.h"
+#include "operator/json_at.h"
 
 namespace elephas {
 
 namespace {
 
 using nlohmann::json;
+using std::string_view_literals::operator""sv;
 
-template <typename T>
-T ValueOr(const json& object, const char* name, T fallback) {
-  const auto found = object.find(name);
-  if (found == object.end()) return fallback;
-  if constexpr (std::is_same_v<T, std::string>) {
-    return found->is_string() ? found->get<std::string>() : fallback;
-  } else {
-    return found->is_number() ? found->get<T>() : fallback;
-  }
+constexpr std::array kStates{"Initializing"sv, "Running"sv, "Finalizing"sv, "Succeeded"sv,
+                             "Failed"sv};
+// What is kept of an answer, and goes into the job's status: a template may name any image, so
+// that a server may say anything.
+constexpr std::size_t kMaxReason = 256;
+constexpr std::size_t kMaxText = 4'096;
+constexpr std::size_t kMaxName = 256;
+constexpr std::size_t kMaxMetrics = 64;
+constexpr std::size_t kMaxOutputs = 64;
+constexpr JsonBounds kBounds{.bytes = kMaxStatusBytes, .depth = 16, .nodes = 4'000};
+
+std::string Text(const json& object, const char* name, std::size_t bytes) {
+  return Shortened(TextOf(object, name), bytes);
+}
+
+void AddMetric(const std::string& name, const json& value, json& metrics) {
+  if (!value.is_number() || name.size() > kMaxName) return;
+  if (metrics.size() < kMaxMetrics || metrics.contains(name)) metrics[name] = value;
 }
 
 std::set<std::string> Contributors(const json& status) {
   std::set<std::string> names;
-  const auto workers = status.find("workers");
-  if (workers == status.end() || !workers->is_array()) return names;
-  for (const json& worker : *workers) {
-    if (!worker.is_object() || ValueOr<double>(worker, "examples", 0) <= 0) continue;
-    names.insert(ValueOr<std::string>(worker, "name", ""));
+  const json& workers = MemberOf(status, "workers");
+  if (!workers.is_array()) return names;
+  for (const json& worker : workers) {
+    const std::string name = TextOf(worker, "name");
+    if (name.size() > kMaxName || NumberIn(MemberOf(worker, "examples")) <= 0) continue;
+    names.insert(name);
   }
   return names;
 }
 
 // The last value of each list that is a metric.
 void AddLastOf(const json& history, json& metrics) {
+  if (!history.is_object()) return;
   for (const auto& [name, values] : history.items()) {
     if (name == "examples" || name == "seconds" || !values.is_array() || values.empty()) continue;
-    if (values.back().is_number()) metrics[name] = values.back();
+    AddMetric(name, values.back(), metrics);
   }
 }
 
 }  // namespace
 
 std::optional<Progress> ProgressFromStatus(const json& status) {
-  if (!status.is_object() || ValueOr<std::string>(status, "state", "").empty()) {
+  Progress progress;
+  progress.state = TextOf(status, "state");
+  if (std::find(kStates.begin(), kStates.end(), progress.state) == kStates.end()) {
     return std::nullopt;
   }
-  Progress progress;
-  progress.state = ValueOr<std::string>(status, "state", "");
-  progress.reason = ValueOr<std::string>(status, "reason", "");
-  progress.message = ValueOr<std::string>(status, "message", "");
-  progress.epoch = ValueOr<std::int64_t>(status, "epoch", 0);
-  progress.epochs = ValueOr<std::int64_t>(status, "epochs", 0);
-  progress.done = ValueOr<double>(status, "progress", 0);
-  progress.examples_per_second = ValueOr<double>(status, "examplesPerSecond", 0);
-  if (const auto left = status.find("secondsRemaining");
-      left != status.end() && left->is_number() && std::isfinite(left->get<double>())) {
-    progress.seconds_remaining = left->get<double>();
+  progress.reason = Text(status, "reason", kMaxReason);
+  progress.message = Text(status, "message", kMaxText);
+  progress.epoch = std::max<std::int64_t>(0, IntegerIn(MemberOf(status, "epoch")));
+  progress.epochs = std::max<std::int64_t>(0, IntegerIn(MemberOf(status, "epochs")));
+  progress.done = std::clamp(NumberIn(MemberOf(status, "progress")), 0.0, 1.0);
+  progress.examples_per_second =
+      std::max(0.0, NumberIn(MemberOf(status, "examplesPerSecond")));
+  if (const double left = NumberIn(MemberOf(status, "secondsRemaining"), -1); left >= 0) {
+    progress.seconds_remaining = left;
   }
   progress.metrics = json::object();
-  if (const auto history = status.find("history");
-      history != status.end() && history->is_object()) {
-    AddLastOf(*history, progress.metrics);
+  AddLastOf(MemberOf(status, "history"), progress.metrics);
+  if (const json& now = MemberOf(status, "metrics"); progress.metrics.empty() && now.is_object()) {
+    for (const auto& [name, value] : now.items()) AddMetric(name, value, progress.metrics);
   }
-  if (progress.metrics.empty()) {
-    if (const auto now = status.find("metrics"); now != status.end() && now->is_object()) {
-      for (const auto& [name, value] : now->items()) {
-        if (value.is_number()) progress.metrics[name] = value;
-      }
+  if (const json& outputs = MemberOf(status, "outputs"); outputs.is_array()) {
+    for (const json& output : outputs) {
+      if (!output.is_string() || progress.outputs.size() == kMaxOutputs) continue;
+      progress.outputs.push_back(Shortened(output.get_ref<const std::string&>(), kMaxText));
     }
   }
-  if (const auto outputs = status.find("outputs"); outputs != status.end() && outputs->is_array()) {
-    for (const json& output : *outputs) {
-      if (output.is_string()) progress.outputs.push_back(output.get<std::string>());
-    }
-  }
-  if (const auto transport = status.find("transport");
-      transport != status.end() && transport->is_object()) {
-    progress.transport = ValueOr<std::string>(*transport, "now", "");
-    progress.transport_reason = ValueOr<std::string>(*transport, "reason", "");
-  }
+  const json& transport = MemberOf(status, "transport");
+  progress.transport = Text(transport, "now", kMaxName);
+  progress.transport_reason = Text(transport, "reason", kMaxText);
   progress.contributors = Contributors(status);
   return progress;
 }
 
+std::optional<Progress> ProgressFromText(std::string_view text) {
+  const auto status = ParseBounded(text, kBounds);
+  return status.ok() ? ProgressFromStatus(*status) : std::nullopt;
+}
+
 std::optional<Progress> ProgressFromMessage(std::string_view message) {
-  return ProgressFromStatus(json::parse(message, nullptr, /*allow_exceptions=*/false));
+  // Log lines begin otherwise; they are not worth a parser.
+  return message.starts_with('{') ? ProgressFromText(message) : std::nullopt;
 }
 
 }  // namespace elephas

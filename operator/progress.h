@@ -2,6 +2,7 @@
 // message when it has ended.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,6 +12,9 @@
 #include <vector>
 
 namespace elephas {
+
+// What is read of an answer; /v1/status?brief=true of a server of ours has a few KiB.
+inline constexpr std::size_t kMaxStatusBytes = std::size_t{64} << 10;
 
 struct Progress {
   std::string state;  // "Initializing", "Running", "Finalizing", "Succeeded", "Failed"
@@ -31,8 +35,11 @@ struct Progress {
   friend bool operator==(const Progress&, const Progress&) = default;
 };
 
-// nullopt when `status` is not what a server says.
+// nullopt when `status` is not what a server says. Lengths and counts are bounded, and numbers are
+// finite, whatever it is.
 std::optional<Progress> ProgressFromStatus(const nlohmann::json& status);
+// The same of a text that has yet to be parsed: nullopt also for one that is too large or too deep.
+std::optional<Progress> ProgressFromText(std::string_view text);
 // The same of a termination message, which may be anything, log lines included.
 std::optional<Progress> ProgressFromMessage(std::string_view message);
 

@@ -1,5 +1,10 @@
 // Asks the parameter servers of all running jobs how far they are, by a few threads and never more
 // than so many a second.
+//
+// A server may be anybody's program, and slow on purpose. So a question has one deadline for all of
+// it; one namespace has a share of the threads; and who kept us waiting is asked again later and
+// later, by some of the threads only. The others are for those who answer at once, so a tenant's
+// slow servers cost the tenant, not the rest.
 #pragma once
 
 #include <chrono>
@@ -8,11 +13,13 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "common/result.h"
+#include "operator/kube/observer.h"
 #include "operator/progress_source.h"
 
 namespace elephas {
@@ -20,19 +27,27 @@ namespace elephas {
 class ProgressPoller final : public ProgressSource {
  public:
   struct Options {
-    int threads = 2;
+    int threads = 4;
+    int threads_per_namespace = 2;
+    int threads_for_slow = 2;                  // of all namespaces; one of each
     std::chrono::milliseconds interval{2'000};  // of each job
-    double per_second = 10;                     // of all jobs together; intervals grow
+    std::chrono::milliseconds longest_interval{60'000};  // of a job whose server is slow
+    std::chrono::milliseconds slow{500};  // an exchange that took longer was slow
+    double per_second = 10;               // of all jobs together; intervals grow
   };
-  // Sends a request to a server; the value is the body of a 2xx. Called from several threads.
+  // Sends a request to a server; the value is the body of a 2xx. Called from several threads. What
+  // it throws counts as no answer.
   using Send = std::function<Result<std::string>(const ServerAddress& address, const char* method,
                                                  const std::string& target)>;
   // Called, from any of the threads, when a job's progress has changed.
   using Wake = std::function<void(const kube::ObjectName& job)>;
 
-  ProgressPoller(Options options, Send send, Wake wake);
+  // `observer` outlives it.
+  ProgressPoller(Options options, Send send, Wake wake,
+                 kube::ClientObserver& observer = kube::NoObserver());
   ProgressPoller(const ProgressPoller&) = delete;
   ProgressPoller& operator=(const ProgressPoller&) = delete;
+  // Waits for the questions under way, which end by their deadline.
   ~ProgressPoller() override;
 
   void Follow(const std::string& uid, const kube::ObjectName& job,
@@ -40,42 +55,61 @@ class ProgressPoller final : public ProgressSource {
   void Pause(const std::string& uid) override;
   void Forget(const std::string& uid) override;
   [[nodiscard]] std::optional<Progress> Latest(const std::string& uid) const override;
-  void GiveBack(const ServerAddress& address, const std::string& worker) override;
+  void GiveBack(const std::string& uid, const kube::ObjectName& job, const ServerAddress& address,
+                const std::string& worker) override;
 
  private:
   using Time = std::chrono::steady_clock::time_point;
+  struct Errand {
+    ServerAddress address;
+    std::string worker;
+  };
   struct Entry {
     kube::ObjectName job;
     ServerAddress address;  // url empty: not to be asked
     Time due;
     bool in_flight = false;
+    bool answered = false;  // at least once in time
+    int slow_in_a_row = 0;
     std::optional<Progress> latest;
-  };
-  struct Errand {
-    ServerAddress address;
-    std::string worker;
+    std::deque<Errand> errands;  // before the next question
   };
   using Entries = std::map<std::string, Entry>;
+  // What one thread is about; taken out of the counts when it goes out of scope.
+  struct Task;
+  struct Share {
+    int in_flight = 0, slow_in_flight = 0;
+  };
 
   void Run();
+  // False: the poller is being destroyed.
+  bool RunOne();
+  void Tell(const Task& task, const Errand& errand);
+  void Ask(const Task& task);
   // With mutex_ held.
-  [[nodiscard]] std::chrono::milliseconds Interval() const;
-  Entries::iterator NextDue();
-  void Ask(Entries::iterator entry, std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] std::chrono::milliseconds Interval(const Entry& entry) const;
+  [[nodiscard]] bool IsSlow(const Entry& entry) const;
+  [[nodiscard]] bool MayStart(const Entry& entry, Time now) const;
+  Entries::iterator Next(Time now);
+  [[nodiscard]] std::optional<Time> NextDue(Time now) const;
+  void Took(const Task& task, std::chrono::steady_clock::duration time, bool answered);
 
   const Options options_;
   const Send send_;
   const Wake wake_;
+  kube::ClientObserver& observer_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   // Guarded by mutex_.
   bool stop_ = false;
-  Entries entries_;
-  std::deque<Errand> errands_;
+  Entries entries_;  // by the job's uid
+  std::map<std::string, Share> shares_;   // by namespace; of what is under way
+  std::map<std::string, int> slow_jobs_;  // by namespace
+  int slow_in_flight_ = 0;
   std::vector<std::thread> threads_;  // last: they use the others
 };
 
-// Sends over HTTP, for at most a second, and takes at most 4 MiB.
+// Sends over HTTP, for at most a second in all, and takes at most kMaxStatusBytes.
 Result<std::string> SendToServer(const ServerAddress& address, const char* method,
                                  const std::string& target);
 

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <semaphore>
 #include <set>
+#include <stdexcept>
+#include <thread>
 
 namespace elephas {
 namespace {
@@ -77,7 +79,7 @@ TEST(ProgressPoller, AJobIsWokenWhenItsProgressChanges) {
   // The same again wakes nobody.
   for (int i = 0; i < 3; ++i) {
     servers.ForgetAsked();
-    ASSERT_TRUE(servers.Asked("GET http://a/v1/status"));
+    ASSERT_TRUE(servers.Asked("GET http://a/v1/status?brief=true"));
   }
   EXPECT_EQ(servers.TimesWoken("digits"), 1);
   servers.Answer("http://a", R"({"state": "Running", "epoch": 2})");
@@ -93,7 +95,7 @@ TEST(ProgressPoller, WhatWasToldLastStaysWhileAServerIsAway) {
   ASSERT_TRUE(servers.Woken("digits", 1));
   servers.Answer("http://a", "not JSON");
   servers.ForgetAsked();
-  ASSERT_TRUE(servers.Asked("GET http://a/v1/status"));
+  ASSERT_TRUE(servers.Asked("GET http://a/v1/status?brief=true"));
   EXPECT_EQ(poller.Latest("u")->epoch, 1);
   poller.Pause("u");
   EXPECT_EQ(poller.Latest("u")->epoch, 1);
@@ -105,9 +107,9 @@ TEST(ProgressPoller, AServerThatMovedIsAskedAtItsNewAddress) {
   Servers servers;
   ProgressPoller poller({.threads = 1, .interval = seconds(3600)}, servers.Send(), servers.Wake());
   poller.Follow("u", {"default", "digits"}, {"http://a", "t"});
-  ASSERT_TRUE(servers.Asked("GET http://a/v1/status"));
+  ASSERT_TRUE(servers.Asked("GET http://a/v1/status?brief=true"));
   poller.Follow("u", {"default", "digits"}, {"http://b", "t"});
-  EXPECT_TRUE(servers.Asked("GET http://b/v1/status"));
+  EXPECT_TRUE(servers.Asked("GET http://b/v1/status?brief=true"));
 }
 
 TEST(ProgressPoller, AServerThatMovesWhileItIsAskedIsAskedAtItsNewAddress) {
@@ -140,8 +142,156 @@ TEST(ProgressPoller, AServerThatMovesWhileItIsAskedIsAskedAtItsNewAddress) {
 TEST(ProgressPoller, LeasesOfADeadWorkerAreGivenBack) {
   Servers servers;
   ProgressPoller poller(kFast, servers.Send(), servers.Wake());
-  poller.GiveBack({"http://a", "t"}, "digits-worker-1");
+  poller.GiveBack("u", {"default", "digits"}, {"http://a", "t"}, "digits-worker-1");
   EXPECT_TRUE(servers.Asked("DELETE http://a/v1/workers/digits-worker-1"));
+}
+
+// --- servers that are slow on purpose --------------------------------------------------------
+
+// Those called "http://slow…" answer nothing until the test ends or `slow_for` is over.
+class SlowServers {
+ public:
+  explicit SlowServers(milliseconds slow_for) : slow_for_(slow_for) {}
+  ProgressPoller::Send Send() {
+    return [this](const ServerAddress& address, const char*,
+                  const std::string&) -> Result<std::string> {
+      std::unique_lock lock(mutex_);
+      ++asked_[address.url];
+      changed_.notify_all();
+      if (!address.url.starts_with("http://slow")) return std::string(R"({"state": "Running"})");
+      changed_.wait_for(lock, slow_for_, [this] { return stop_; });
+      return Timeout("no progress on the connection");
+    };
+  }
+  void Stop() {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    changed_.notify_all();
+  }
+  bool Asked(const std::string& url, int times) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, seconds(60), [&] { return asked_[url] >= times; });
+  }
+  int Times(const std::string& url) {
+    const std::lock_guard lock(mutex_);
+    return asked_[url];
+  }
+
+ private:
+  const milliseconds slow_for_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stop_ = false;
+  std::map<std::string, int> asked_;
+};
+
+const ProgressPoller::Options kFair{.threads = 4,
+                                    .threads_per_namespace = 2,
+                                    .threads_for_slow = 2,
+                                    .interval = milliseconds(1),
+                                    .longest_interval = seconds(3600),
+                                    .slow = milliseconds(5),
+                                    .per_second = 1e6};
+
+TEST(ProgressPoller, ANamespaceWhoseServersNeverAnswerDoesNotStopTheOthers) {
+  SlowServers servers(seconds(3600));
+  {
+    ProgressPoller poller(kFair, servers.Send(), [](const auto&) {});
+    for (int i = 0; i < 50; ++i) {
+      const std::string id = "slow-" + std::to_string(i);
+      poller.Follow(id, {"bad", id}, {"http://" + id, "t"});
+      poller.GiveBack(id, {"bad", id}, {"http://" + id, "t"}, "w");
+    }
+    poller.Follow("good", {"good", "digits"}, {"http://good", "t"});
+    EXPECT_TRUE(servers.Asked("http://good", 100));
+    servers.Stop();
+  }
+}
+
+TEST(ProgressPoller, SlowServersOfTheSameNamespaceAreAskedLessAndLess) {
+  SlowServers servers(milliseconds(20));
+  ProgressPoller poller(kFair, servers.Send(), [](const auto&) {});
+  for (int i = 0; i < 8; ++i) {
+    const std::string id = "slow-" + std::to_string(i);
+    poller.Follow(id, {"ns", id}, {"http://" + id, "t"});
+  }
+  poller.Follow("good", {"ns", "digits"}, {"http://good", "t"});
+  ASSERT_TRUE(servers.Asked("http://good", 1'000));
+  for (int i = 0; i < 8; ++i) {
+    // With a pause that doubles from 2 ms on: about log2 of the time that has passed.
+    EXPECT_LT(servers.Times("http://slow-" + std::to_string(i)), 100);
+  }
+}
+
+TEST(ProgressPoller, AServerThatIsQuickAgainIsAskedAsOftenAsTheOthers) {
+  std::atomic<int> asked = 0;
+  ProgressPoller poller(
+      {.threads = 2,
+       .interval = milliseconds(1),
+       .longest_interval = milliseconds(20),
+       .slow = milliseconds(5),
+       .per_second = 1e6},
+      [&](const ServerAddress&, const char*, const std::string&) -> Result<std::string> {
+        if (++asked < 3) std::this_thread::sleep_for(milliseconds(20));
+        return std::string(R"({"state": "Running"})");
+      },
+      [](const auto&) {});
+  poller.Follow("u", {"ns", "digits"}, {"http://a", "t"});
+  const auto end = std::chrono::steady_clock::now() + seconds(60);
+  while (asked < 100 && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  EXPECT_GE(asked, 100);
+}
+
+TEST(ProgressPoller, WhatASendOrAWakeThrowsIsCountedAndTheNextIsAsked) {
+  struct Counter final : kube::ClientObserver {
+    void Panicked(std::string_view where) override {
+      if (where == "poll") ++polls;
+      if (where == "give-back") ++give_backs;
+    }
+    std::atomic<int> polls = 0, give_backs = 0;
+  } counter;
+  Servers servers;
+  servers.Answer("http://good", R"({"state": "Running", "epoch": 1})");
+  const auto send = servers.Send();
+  {
+    ProgressPoller poller(
+        kFast,
+        [&](const ServerAddress& address, const char* method, const std::string& target) {
+          if (address.url == "http://bad") throw std::runtime_error("a defect");
+          return send(address, method, target);
+        },
+        [&, wake = servers.Wake()](const kube::ObjectName& job) {
+          wake(job);
+          throw std::runtime_error("a defect");
+        },
+        counter);
+    poller.Follow("b", {"default", "bad"}, {"http://bad", "t"});
+    poller.GiveBack("b", {"default", "bad"}, {"http://bad", "t"}, "w");
+    poller.Follow("g", {"default", "digits"}, {"http://good", "t"});
+    EXPECT_TRUE(servers.Woken("digits", 1));
+    servers.Answer("http://good", R"({"state": "Running", "epoch": 2})");
+    EXPECT_TRUE(servers.Woken("digits", 2));
+    const auto end = std::chrono::steady_clock::now() + seconds(60);
+    while ((counter.polls < 5 || counter.give_backs < 1) &&
+           std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+  }
+  EXPECT_GE(counter.polls, 5);
+  EXPECT_EQ(counter.give_backs, 1);
+}
+
+TEST(ProgressPoller, AnAnswerOfBracketsIsNone) {
+  Servers servers;
+  servers.Answer("http://a", std::string(std::size_t{4} << 20, '['));
+  servers.Answer("http://b", R"({"state": "Running", "epoch": 1})");
+  ProgressPoller poller(kFast, servers.Send(), servers.Wake());
+  poller.Follow("a", {"default", "bad"}, {"http://a", "t"});
+  poller.Follow("b", {"default", "digits"}, {"http://b", "t"});
+  EXPECT_TRUE(servers.Woken("digits", 1));
+  EXPECT_FALSE(poller.Latest("a"));
 }
 
 }  // namespace

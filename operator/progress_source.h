@@ -29,7 +29,8 @@ class ProgressSource {
   virtual void Forget(const std::string& uid) = 0;
   [[nodiscard]] virtual std::optional<Progress> Latest(const std::string& uid) const = 0;
   // A worker is gone: its leases go to others. Only a hint, leases expire anyway.
-  virtual void GiveBack(const ServerAddress& address, const std::string& worker) = 0;
+  virtual void GiveBack(const std::string& uid, const kube::ObjectName& job,
+                        const ServerAddress& address, const std::string& worker) = 0;
 };
 
 }  // namespace elephas

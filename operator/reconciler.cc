@@ -1,5 +1,7 @@
 #include "operator/reconciler.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -10,11 +12,13 @@
 #include "common/log.h"
 #include "common/names.h"
 #include "operator/default_requests.h"
+#include "common/utf8.h"
 #include "operator/desired_objects.h"
 #include "operator/desired_pods.h"
 #include "operator/json_at.h"
 #include "operator/kube/base64.h"
 #include "operator/old_objects.h"
+#include "operator/kube/object_text.h"
 #include "operator/outcome.h"
 #include "operator/refusal_policy.h"
 
@@ -56,10 +60,6 @@ bool IsGone(const Status& status) {
   return status.code() == Code::kNotFound || status.code() == Code::kConflict;
 }
 
-std::string VersionOf(const json& object) {
-  return object.value("/metadata/resourceVersion"_json_pointer, "");
-}
-
 // The cluster's status without what others have put in.
 json OurPart(const json& status, const json& ours) {
   json out = status;
@@ -67,7 +67,7 @@ json OurPart(const json& status, const json& ours) {
   if (conditions == out.end() || !conditions->is_array()) return out;
   json kept = json::array();
   for (const json& condition : *conditions) {
-    if (condition.is_object() && FindCondition(ours, condition.value("type", "")) != nullptr) {
+    if (FindCondition(ours, TextOf(condition, "type")) != nullptr) {
       kept.push_back(condition);
     }
   }
@@ -75,8 +75,11 @@ json OurPart(const json& status, const json& ours) {
   return out;
 }
 
+// An address as a URL has it; "" for a text that is none, which nobody looks up.
 std::string HostOf(const std::string& ip) {
-  return ip.find(':') == std::string::npos ? ip : "[" + ip + "]";
+  std::array<unsigned char, sizeof(in6_addr)> bytes{};
+  if (inet_pton(AF_INET, ip.c_str(), bytes.data()) == 1) return ip;
+  return inet_pton(AF_INET6, ip.c_str(), bytes.data()) == 1 ? "[" + ip + "]" : "";
 }
 
 std::optional<ServerAddress> AddressOf(const Job& job, const Observed& observed,
@@ -86,9 +89,12 @@ std::optional<ServerAddress> AddressOf(const Job& job, const Observed& observed,
   for (const Pod& pod : observed.pods) {
     if (pod.role == PodRole::kServer && pod.index == 0) server = &pod;
   }
-  if (server == nullptr || server->ip.empty() || server->running_ms == 0) return std::nullopt;
-  return ServerAddress{"http://" + HostOf(server->ip) + ":" + std::to_string(ServerPort(job.spec)),
-                       token};
+  if (server == nullptr || server->running_ms == 0) return std::nullopt;
+  std::string url = "http://";
+  const std::string host = HostOf(server->ip);
+  if (host.empty()) return std::nullopt;
+  url.append(host).append(":").append(std::to_string(ServerPort(job.spec)));
+  return ServerAddress{std::move(url), token};
 }
 
 }  // namespace
@@ -97,24 +103,28 @@ Reconciler::Reconciler(Parts parts, Settings settings)
     : parts_(std::move(parts)), settings_(std::move(settings)) {}
 
 Result<std::optional<milliseconds>> Reconciler::Reconcile(const kube::ObjectName& name) {
-  const std::optional<json> object = parts_.view.FindJob(name);
-  if (!object) {
+  Result<json> object = parts_.view.FindJob(name);
+  if (object.status().code() == Code::kNotFound) {
     Forget(name);
     return std::optional<milliseconds>();
   }
+  ELEPHAS_RETURN_IF_ERROR(object.status());
   Memory* memory = nullptr;
   {
     const std::lock_guard lock(mutex_);
     memory = &memories_[name];
   }
-  ELEPHAS_ASSIGN_OR_RETURN(const Plan plan, Run(name, *object, *memory));
+  ELEPHAS_ASSIGN_OR_RETURN(const Plan plan, Run(name, *std::move(object), *memory));
   if (!plan.wake_ms) return std::optional<milliseconds>();
   const std::int64_t wait = *plan.wake_ms - parts_.clock.UnixMillis();
   return std::optional(milliseconds(std::max<std::int64_t>(wait, 0)));
 }
 
-Result<Plan> Reconciler::Run(const kube::ObjectName& name, const json& object, Memory& memory) {
-  Job job = ParseJob(object);
+Result<Plan> Reconciler::Run(const kube::ObjectName& name, json object, Memory& memory) {
+  const std::string version = TextAt(object, "/metadata/resourceVersion");
+  // One that is not whole may have lost its status with the rest.
+  const bool has_status = !object.contains(kube::kClipped) || object.contains("status");
+  Job job = ParseJob(std::move(object));
   if (memory.uid != job.uid) {  // another job of that name
     if (!memory.uid.empty()) parts_.progress.Forget(memory.uid);
     memory = Memory{};
@@ -125,7 +135,7 @@ Result<Plan> Reconciler::Run(const kube::ObjectName& name, const json& object, M
     parts_.progress.Forget(job.uid);
     return Plan{};
   }
-  if (!memory.written.is_null() && memory.derived_from == VersionOf(object)) {
+  if (!memory.written.is_null() && (memory.derived_from == version || !has_status)) {
     job.status = memory.written;  // the watch has not told yet
   }
   Observed observed = Observe(job, memory);
@@ -133,7 +143,7 @@ Result<Plan> Reconciler::Run(const kube::ObjectName& name, const json& object, M
   ELEPHAS_RETURN_IF_ERROR(Act(job, plan, observed, memory).Annotate(ToString(name)));
   if (plan.delete_job) return plan;
   ELEPHAS_RETURN_IF_ERROR(
-      WriteStatus(job, object, observed, plan, memory).Annotate(ToString(name)));
+      WriteStatus(job, version, observed, plan, memory).Annotate(ToString(name)));
   FollowProgress(job, observed, plan, memory);
   return plan;
 }
@@ -221,7 +231,7 @@ Status Reconciler::Act(const Job& job, Plan& plan, Observed& observed, Memory& m
 Status Reconciler::EnsureObjects(const Job& job, Memory& memory) {
   ELEPHAS_RETURN_IF_ERROR(EnsureSecret(job, memory));
   const json service = MakeService(job), policy = MakeNetworkPolicy(job, settings_);
-  const std::size_t hash = std::hash<std::string>()(service.dump() + policy.dump());
+  const std::size_t hash = std::hash<std::string>()(JsonText(service) + JsonText(policy));
   const std::int64_t now = parts_.clock.UnixMillis();
   if (memory.applied == hash && now < memory.applied_ms + kReapplyMs) return OkStatus();
   ELEPHAS_RETURN_IF_ERROR(EnsureObject(job, kube::kService, service));
@@ -246,13 +256,10 @@ Status Reconciler::EnsureSecret(const Job& job, Memory& memory) {
   }
   ELEPHAS_RETURN_IF_ERROR(secret.status());
   if (!IsOwned(*secret, job)) return NotOurs(kube::kSecret, *secret, job);
-  const std::string encoded =
-      secret->value("/data"_json_pointer / std::string(names::kTokenKey), std::string());
-  auto token = kube::DecodeBase64(encoded);
+  auto token = kube::DecodeBase64(TextOf(MemberOf(*secret, "data"), names::kTokenKey));
   if (!token || token->empty()) {
     // Stored as it was sent where nobody encodes it.
-    token =
-        secret->value("/stringData"_json_pointer / std::string(names::kTokenKey), std::string());
+    token = TextOf(MemberOf(*secret, "stringData"), names::kTokenKey);
   }
   if (token->empty()) return Internal("Secret " + name.name + " holds no token");
   memory.token = *std::move(token);
@@ -285,7 +292,9 @@ Result<bool> Reconciler::Create(const Job& job, const CreatePod& pod, Memory& me
       return Conflict("Pod " + name.name + " has gone just now");  // tried again at once
     }
     ELEPHAS_RETURN_IF_ERROR(there.status());
-    if (!IsOwned(*there, job)) return NotOurs(kube::kPod, *there, job);
+    // Ours, and still what we made it: one that lost its labels would be waited for without end.
+    const auto ours = DecodePod(*there);
+    if (!ours || ours->owner_uid != job.uid) return NotOurs(kube::kPod, *there, job);
   } else if (!made.ok()) {
     return made.status();
   }
@@ -359,22 +368,55 @@ void Reconciler::GiveBack(const Job& job, const Plan& plan, const Observed& obse
   const auto address = AddressOf(job, observed, memory.token);
   if (!address) return;
   for (const std::string& worker : plan.give_back) {
-    if (memory.given_back.insert(worker).second) parts_.progress.GiveBack(*address, worker);
+    if (memory.given_back.insert(worker).second) {
+      parts_.progress.GiveBack(job.uid, {job.ns, job.name}, *address, worker);
+    }
   }
 }
 
-Status Reconciler::WriteStatus(const Job& job, const json& object, const Observed& observed,
+Status Reconciler::ApplyStatus(const Job& job, const json& status) {
+  const json patch{{"metadata", {{"namespace", job.ns}, {"name", job.name}, {"uid", job.uid}}},
+                   {"status", status}};
+  const Status written = parts_.client.ApplyStatus(kube::kElephasJob, patch).status();
+  // Deleted meanwhile: there is nobody to tell.
+  return IsGone(written) ? OkStatus() : written;
+}
+
+Status Reconciler::WriteInternalError(const Job& job, const std::string& why) {
+  if (IsFinished(job)) return OkStatus();
+  const json status =
+      MakeInternalErrorStatus(job.status, job.generation, why, parts_.clock.UnixMillis());
+  const json* before = FindCondition(job.status, names::kStalled);
+  const json* now = FindCondition(status, names::kStalled);
+  // Said already.
+  if (before != nullptr && now != nullptr && *before == *now) return OkStatus();
+  ELEPHAS_RETURN_IF_ERROR(ApplyStatus(job, status));
+  LogError("job given up", {{"namespace", job.ns}, {"job", job.name}, {"message", why}});
+  parts_.record(job, {true, std::string(names::kInternalError), why});
+  return OkStatus();
+}
+
+Status Reconciler::GiveUp(const kube::ObjectName& name, const std::string& why) {
+  const Result<json> object = parts_.view.FindJob(name);
+  if (object.status().code() == Code::kNotFound) return OkStatus();
+  ELEPHAS_RETURN_IF_ERROR(object.status());
+  const Job job = ParseJobHeader(*object);
+  return job.deleting ? OkStatus() : WriteInternalError(job, why);
+}
+
+Status Reconciler::WriteStatus(const Job& job, const std::string& version, const Observed& observed,
                                const Plan& plan, Memory& memory) {
   const json status = MakeStatus(job, observed, plan, parts_.clock.UnixMillis());
   if (status != OurPart(job.status, status)) {
-    const json patch{{"metadata", {{"namespace", job.ns}, {"name", job.name}, {"uid", job.uid}}},
-                     {"status", status}};
-    const Result<json> written = parts_.client.ApplyStatus(kube::kElephasJob, patch);
-    // Deleted meanwhile: there is nobody to tell.
-    if (!written.ok() && IsGone(written.status())) return OkStatus();
-    ELEPHAS_RETURN_IF_ERROR(written.status());
+    const Status written = ApplyStatus(job, status);
+    // It will be so every time; that is told in words that are our own only.
+    if (written.code() == Code::kInvalid) {
+      return WriteInternalError(job, "the API server refuses the job's status: " +
+                                         written.message());
+    }
+    ELEPHAS_RETURN_IF_ERROR(written);
     memory.written = status;
-    memory.derived_from = VersionOf(object);
+    memory.derived_from = version;
   }
   for (const JobEvent& event : EventsOf(job.status, status)) {
     // In the log as well, which outlives the cluster's events.

@@ -42,6 +42,11 @@ class Reconciler {
   // are to be tried again; what the API server refuses for good is in the job's status instead.
   Result<std::optional<std::chrono::milliseconds>> Reconcile(const kube::ObjectName& name);
 
+  // Says in the job's status that the operator cannot cope with it, and why (InternalError). A job
+  // that runs goes on and is told as stalled; another one fails. For a caller that has tried
+  // Reconcile several times; does no more than it must, so that it works where that does not.
+  Status GiveUp(const kube::ObjectName& name, const std::string& why);
+
  private:
   // What is remembered of a job between reconciles. All of it can be found out again: a new
   // operator starts without.
@@ -61,7 +66,7 @@ class Reconciler {
     std::string derived_from;
   };
 
-  Result<Plan> Run(const kube::ObjectName& name, const nlohmann::json& object, Memory& memory);
+  Result<Plan> Run(const kube::ObjectName& name, nlohmann::json object, Memory& memory);
   Observed Observe(const Job& job, Memory& memory) const;
   // Carries out the plan. Refusals end up in `observed`; what turned out to be done already is
   // taken out of the plan.
@@ -77,8 +82,11 @@ class Reconciler {
   // What keeps the job from having an object of that name.
   Status NotOurs(const kube::Kind& kind, const nlohmann::json& there, const Job& job) const;
   void GiveBack(const Job& job, const Plan& plan, const Observed& observed, Memory& memory);
-  Status WriteStatus(const Job& job, const nlohmann::json& object, const Observed& observed,
+  Status WriteStatus(const Job& job, const std::string& version, const Observed& observed,
                      const Plan& plan, Memory& memory);
+  // One that the API server has just called invalid.
+  Status WriteInternalError(const Job& job, const std::string& why);
+  Status ApplyStatus(const Job& job, const nlohmann::json& status);
   void FollowProgress(const Job& job, const Observed& observed, const Plan& plan,
                       const Memory& memory);
   void Forget(const kube::ObjectName& name);

@@ -7,6 +7,7 @@
 #include "operator/blocker.h"
 #include "operator/conditions.h"
 #include "operator/failure_policy.h"
+#include "operator/json_at.h"
 #include "operator/kube/timestamp.h"
 
 namespace elephas {
@@ -108,8 +109,8 @@ void SetUnfinished(Conditions& conditions) {
 
 bool WasSuspended(const json& before) {
   const json* condition = FindCondition(before, names::kSuspended);
-  return condition != nullptr && (condition->value("status", "") == "True" ||
-                                  condition->value("reason", "") == names::kJobResumed);
+  return condition != nullptr &&
+         (Says(*condition, "status", "True") || Says(*condition, "reason", names::kJobResumed));
 }
 
 void SetSuspended(const json& before, bool suspended, Conditions& conditions) {
@@ -138,15 +139,16 @@ void SetStalled(bool stalled, const std::string& reason, const std::string& mess
 double Rounded(double value, int digits = 3) {
   if (value == 0 || !std::isfinite(value)) return 0;
   const double scale = std::pow(10.0, digits - 1 - std::floor(std::log10(std::abs(value))));
-  return std::round(value * scale) / scale;
+  const double rounded = std::round(value * scale) / scale;
+  return std::isfinite(rounded) ? rounded : value;  // at the ends of what a double can hold
 }
 
 void AddProgress(const Progress& progress, bool over, std::int64_t now_ms, json& status) {
   status["epoch"] = progress.epoch;
   status["epochs"] = progress.epochs;
   // 100 only when nothing is left.
-  const auto percent = static_cast<std::int64_t>(std::floor(100 * progress.done + 1e-9));
-  status["progress"] = std::clamp<std::int64_t>(percent, 0, 100);
+  const double percent = std::floor(100 * std::clamp(progress.done, 0.0, 1.0) + 1e-9);
+  status["progress"] = static_cast<std::int64_t>(percent);
   if (progress.metrics.is_object() && !progress.metrics.empty()) {
     status["metrics"] = progress.metrics;
     // A column of kubectl's; all digits are in the metrics.
@@ -165,7 +167,8 @@ void AddProgress(const Progress& progress, bool over, std::int64_t now_ms, json&
       status["transport"]["reason"] = progress.transport_reason;
     }
   }
-  if (!over && progress.seconds_remaining && *progress.seconds_remaining < 1e9) {
+  if (!over && progress.seconds_remaining && *progress.seconds_remaining >= 0 &&
+      *progress.seconds_remaining < 1e9) {
     const double done_ms =
         static_cast<double>(now_ms) + 1000 * Rounded(*progress.seconds_remaining);
     status["estimatedCompletionTime"] =
@@ -173,9 +176,18 @@ void AddProgress(const Progress& progress, bool over, std::int64_t now_ms, json&
   }
 }
 
-void Keep(const json& before, std::initializer_list<const char*> fields, json& status) {
-  for (const char* field : fields) {
-    if (before.contains(field) && !status.contains(field)) status[field] = before[field];
+// What was told last, as long as nothing newer is known; of the type that the API takes only.
+void KeepProgress(const json& before, json& status) {
+  const auto keep = [&](const char* field, bool (*fits)(const json&)) {
+    const json& value = MemberOf(before, field);
+    if (!status.contains(field) && fits(value)) status[field] = value;
+  };
+  const auto whole = [](const json& value) { return value.is_number_integer(); };
+  for (const char* field : {"epoch", "epochs", "progress"}) keep(field, whole);
+  keep("loss", [](const json& value) { return value.is_number(); });
+  keep("outputs", [](const json& value) { return value.is_array(); });
+  for (const char* field : {"metrics", "transport"}) {
+    keep(field, [](const json& value) { return value.is_object(); });
   }
 }
 
@@ -248,13 +260,14 @@ json MakeStatus(const Job& job, const Observed& observed, const Plan& plan, std:
   status["state"] = StateOf(plan, activity, created);
 
   if (!plan.suspended) {
-    status["startTime"] = before.value("startTime", kube::TimeText(now_ms));
+    const bool started = StatusTime(before, "startTime").has_value();
+    status["startTime"] = started ? before["startTime"] : json(kube::TimeText(now_ms));
     if (ConditionIsTrue(before, names::kSuspended)) status["startTime"] = kube::TimeText(now_ms);
   }
   if (plan.end) status["completionTime"] = kube::TimeText(now_ms);
   const auto& progress = plan.end && plan.end->progress ? plan.end->progress : observed.progress;
   if (progress) AddProgress(*progress, plan.end.has_value(), now_ms, status);
-  Keep(before, {"epoch", "epochs", "progress", "metrics", "loss", "outputs", "transport"}, status);
+  KeepProgress(before, status);
   if (plan.end && plan.end->succeeded) {
     status["progress"] = 100;
     status["model"] = job.spec.output_uri;
@@ -267,6 +280,32 @@ json MakeStatus(const Job& job, const Observed& observed, const Plan& plan, std:
   return status;
 }
 
+json MakeInternalErrorStatus(const json& before, std::int64_t generation, const std::string& why,
+                             std::int64_t now_ms) {
+  const bool runs = ConditionIsTrue(before, names::kRunning);
+  const bool created = runs || ConditionIsTrue(before, names::kCreated);
+  json status{{"observedGeneration", generation}};
+  Conditions conditions(before, generation, now_ms);
+  conditions.Set(names::kCreated, created ? "True" : "False",
+                 created ? names::kObjectsCreated : names::kNotCreated,
+                 created ? "the job's Secret, Service and pods were created"
+                         : "the job's objects have not been created");
+  if (runs) {
+    conditions.Set(names::kRunning, "True", names::kInternalError,
+                   "the pods run, but the operator does not look after them: " + why);
+    SetUnfinished(conditions);
+  } else {
+    SetEnded({false, std::string(names::kInternalError), why, std::nullopt}, conditions);
+    status["completionTime"] = kube::TimeText(now_ms);
+  }
+  SetSuspended(before, false, conditions);
+  SetStalled(true, std::string(names::kInternalError), why, conditions);
+  status["conditions"] = conditions.json();
+  status["state"] = runs ? "Running" : "Failed";
+  if (StatusTime(before, "startTime")) status["startTime"] = before["startTime"];
+  return status;
+}
+
 JobEvent ReplacementEvent(const CreatePod& pod, const std::string& name) {
   return {
       true,
@@ -276,16 +315,11 @@ JobEvent ReplacementEvent(const CreatePod& pod, const std::string& name) {
 
 std::vector<JobEvent> EventsOf(const json& before, const json& after) {
   std::vector<JobEvent> events;
-  const auto conditions = after.find("conditions");
-  if (conditions == after.end()) return events;
-  for (const json& condition : *conditions) {
-    const std::string type = condition.value("type", ""), status = condition.value("status", "");
-    const std::string reason = condition.value("reason", "");
+  for (const json& condition : MemberOf(after, "conditions")) {
+    const std::string type = TextOf(condition, "type"), status = TextOf(condition, "status");
+    const std::string reason = TextOf(condition, "reason");
     const json* old = FindCondition(before, type);
-    if (old != nullptr && old->value("status", "") == status &&
-        old->value("reason", "") == reason) {
-      continue;
-    }
+    if (old != nullptr && Says(*old, "status", status) && Says(*old, "reason", reason)) continue;
     // Of each change the condition that says most; the others follow from it.
     const bool resumed = type == names::kSuspended && reason == names::kJobResumed;
     const bool told_elsewhere =
@@ -297,8 +331,8 @@ std::vector<JobEvent> EventsOf(const json& before, const json& after) {
     const bool warning =
         type == names::kFailed || reason == names::kWorkerOutOfMemory ||
         reason == names::kWorkerFailing || reason == names::kServerRestarting ||
-        (type == names::kRunning && stalled != nullptr && stalled->value("status", "") == "True");
-    events.push_back({warning, reason, condition.value("message", "")});
+        (type == names::kRunning && stalled != nullptr && Says(*stalled, "status", "True"));
+    events.push_back({warning, reason, TextOf(condition, "message")});
   }
   return events;
 }

@@ -16,6 +16,12 @@ namespace elephas {
 nlohmann::json MakeStatus(const Job& job, const Observed& observed, const Plan& plan,
                           std::int64_t now_ms);
 
+// The status of a job that the operator itself cannot cope with, in its own words only: of `before`
+// nothing is taken over but whether the job runs. One that runs goes on, and is stalled; another
+// one has failed. The reason is InternalError.
+nlohmann::json MakeInternalErrorStatus(const nlohmann::json& before, std::int64_t generation,
+                                       const std::string& why, std::int64_t now_ms);
+
 struct JobEvent {
   bool warning = false;
   std::string reason, message;

@@ -30,10 +30,13 @@ class WorldClock final : public Clock {
 class WorldView final : public ClusterView {
  public:
   explicit WorldView(const kube::FakeClient& client) : client_(client) {}
-  [[nodiscard]] std::optional<nlohmann::json> FindJob(const kube::ObjectName& name) const override {
-    if (!frozen) return client_.Find(kube::kElephasJob, name);
+  [[nodiscard]] Result<nlohmann::json> FindJob(const kube::ObjectName& name) const override {
+    if (!frozen) {
+      auto job = client_.Find(kube::kElephasJob, name);
+      return job ? Result<nlohmann::json>(*std::move(job)) : NotFound("no such job");
+    }
     const auto found = jobs_.find(name);
-    return found == jobs_.end() ? std::nullopt : std::optional(found->second);
+    return found == jobs_.end() ? NotFound("no such job") : Result<nlohmann::json>(found->second);
   }
   [[nodiscard]] std::vector<Pod> PodsOf(const std::string& ns,
                                         const std::string& uid) const override {
@@ -75,7 +78,8 @@ class WorldProgress final : public ProgressSource {
     const auto found = latest.find(uid);
     return found == latest.end() ? std::nullopt : std::optional(found->second);
   }
-  void GiveBack(const ServerAddress&, const std::string& worker) override {
+  void GiveBack(const std::string&, const kube::ObjectName&, const ServerAddress&,
+                const std::string& worker) override {
     given_back.push_back(worker);
   }
 

@@ -5,6 +5,7 @@
 
 #include "common/bounded_json.h"
 #include "common/names.h"
+#include "common/utf8.h"
 
 namespace elephas {
 
@@ -14,10 +15,6 @@ using nlohmann::json;
 
 constexpr std::chrono::milliseconds kPatience{2'000};
 constexpr std::size_t kMaxStatus = std::size_t{4} << 20;  // of jobs with thousands of workers
-
-std::string Text(const json& message) {
-  return message.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 // The last whole epoch's values; what is running has none yet when the job has ended.
 json FinalMetrics(const json& status) {
@@ -40,18 +37,17 @@ std::string TerminationMessage(const json& status) {
     if (status.contains(name)) message[name] = status[name];
   }
   message["metrics"] = FinalMetrics(status);
-  std::string text = Text(message);
+  std::string text = JsonText(message);
   for (const char* name : {"outputs", "metrics"}) {
     if (text.size() <= names::kTerminationLogBytes) return text;
     message[name].clear();
-    text = Text(message);
+    text = JsonText(message);
   }
   if (text.size() <= names::kTerminationLogBytes) return text;
-  auto why = message.value("message", std::string());
+  const auto why = message.value("message", std::string());
   // Escapes make a byte up to six; what is left says enough.
-  why.resize(std::min<std::size_t>(why.size(), names::kTerminationLogBytes / 8));
-  message["message"] = why + " …";
-  return Text(message);
+  message["message"] = Shortened(why, names::kTerminationLogBytes / 8);
+  return JsonText(message);
 }
 
 DoneWatch::DoneWatch(const JobService& service, Options options)

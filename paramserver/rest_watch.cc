@@ -38,8 +38,38 @@ Result<HttpReply> Metrics(Context& context, Call&) {
   return reply;
 }
 
-Result<HttpReply> GetStatus(Context& context, Call&) {
-  return JsonReply(context.service.StatusJson());
+// Who has applied examples: a supervisor tells from it which of its processes work. Lost ones first,
+// because those are what it asks about.
+nlohmann::json Contributors(const nlohmann::json& workers) {
+  constexpr std::size_t kMost = 100;
+  nlohmann::json out = nlohmann::json::array();
+  for (const bool lost : {true, false}) {
+    for (const nlohmann::json& worker : workers) {
+      if (out.size() == kMost) return out;
+      const bool is_lost = worker.at("state") == "Lost";
+      if (is_lost == lost && worker.at("examples") > 0) out.push_back(worker);
+    }
+  }
+  return out;
+}
+
+// What fits into a few KiB however long the job has run and however many workers it has.
+void MakeBrief(nlohmann::json& status) {
+  for (auto& [name, values] : status["history"].items()) {
+    if (values.size() > 1) values = nlohmann::json::array({values.back()});
+  }
+  status["events"] = nlohmann::json::array();
+  status["workers"] = Contributors(status["workers"]);
+}
+
+Result<HttpReply> GetStatus(Context& context, Call& call) {
+  const auto brief = call.request.query("brief");
+  if (brief && *brief != "true" && *brief != "false") {
+    return Invalid("'brief' must be true or false");
+  }
+  nlohmann::json status = context.service.StatusJson();
+  if (brief == "true") MakeBrief(status);
+  return JsonReply(status);
 }
 
 Result<HttpReply> GetHistory(Context& context, Call&) {
@@ -54,7 +84,7 @@ std::span<const Route> WatchRoutes() {
       Route{"GET", "/healthz", Health},
       Route{"GET", "/readyz", Ready},
       Route{"GET", "/metrics", Metrics},
-      Route{"GET", "/v1/status", GetStatus},
+      Route{"GET", "/v1/status", GetStatus, Body::kNone, {"brief"}},
       Route{"GET", "/v1/history", GetHistory},
   };
   return kRoutes;

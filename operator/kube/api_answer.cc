@@ -3,6 +3,9 @@
 #include <array>
 
 #include "common/job_spec_yaml.h"
+#include "common/utf8.h"
+#include "operator/json_at.h"
+#include "operator/kube/object_text.h"
 
 namespace elephas::kube {
 
@@ -11,11 +14,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxQuoted = 300;
-
-std::string TextOf(const json& object, const char* field) {
-  const auto found = object.is_object() ? object.find(field) : object.end();
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 Code CodeOf(int http_status, std::string_view reason) {
   switch (http_status) {
@@ -67,10 +65,8 @@ constexpr std::array<std::pair<std::string_view, WatchEventType>, 4> kEventTypes
 
 Status StatusOfObject(const json& status, int http_status) {
   int code = http_status;
-  if (const auto found = status.is_object() ? status.find("code") : status.end();
-      found != status.end() && found->is_number_integer()) {
-    const auto value = found->get<std::int64_t>();
-    if (value >= 400 && value < 600) code = static_cast<int>(value);
+  if (const std::int64_t value = IntegerAt(status, "/code"); value >= 400 && value < 600) {
+    code = static_cast<int>(value);
   }
   const std::string reason = TextOf(status, "reason");
   std::string message = TextOf(status, "message");
@@ -80,30 +76,37 @@ Status StatusOfObject(const json& status, int http_status) {
   // Some servers send an expired watch without its number.
   const bool expired = reason == "Expired" || reason == "Gone";
   Status result(expired ? Code::kGone : CodeOf(code, reason), std::move(message));
-  const json::json_pointer seconds{"/details/retryAfterSeconds"};
-  if (status.is_object() && status.contains(seconds) && status[seconds].is_number_integer()) {
-    const auto wait = status[seconds].get<std::int64_t>();
-    if (wait > 0 && wait < 86'400) return result.WithRetryAfter(std::chrono::seconds(wait));
-  }
+  const std::int64_t wait = IntegerAt(status, "/details/retryAfterSeconds");
+  if (wait > 0 && wait < 86'400) return result.WithRetryAfter(std::chrono::seconds(wait));
   return result;
 }
 
 Status StatusOfAnswer(int http_status, std::string_view body,
                       std::chrono::milliseconds retry_after) {
-  const json object = json::parse(body, nullptr, false);
+  const auto object = ParseBounded(body, {.bytes = std::size_t{1} << 20});
   Status status;
-  if (object.is_object() && TextOf(object, "kind") == "Status") {
-    status = StatusOfObject(object, http_status);
+  if (object.ok() && TextOf(*object, "kind") == "Status") {
+    status = StatusOfObject(*object, http_status);
   } else {
     std::string message = "the server answered " + std::to_string(http_status);
-    if (!body.empty()) message += ": " + manifest::Printable(body.substr(0, kMaxQuoted));
+    if (!body.empty()) message += ": " + manifest::Printable(ValidUtf8(Utf8Head(body, kMaxQuoted)));
     status = Status(CodeOf(http_status, ""), std::move(message));
   }
   return retry_after.count() > 0 ? status.WithRetryAfter(retry_after) : status;
 }
 
-Result<WatchEvent> ParseWatchLine(std::string_view line) {
-  json event = json::parse(line, nullptr, false);
+Result<WatchEvent> ParseWatchLine(std::string_view line, const std::optional<JsonBounds>& bounds) {
+  json event = json::object();
+  if (bounds) {
+    const Status read = ForEachMember(line, [&](std::string_view key, std::string_view value) {
+      auto part = key == "object" ? ParseObject(value, *bounds) : ParseBounded(value, *bounds);
+      if (part.ok()) event[std::string(key)] = *std::move(part);
+      return part.status();
+    });
+    if (!read.ok()) event = nullptr;
+  } else {
+    event = json::parse(line, nullptr, false);
+  }
   if (!event.is_object()) return Unavailable("the watch sent something that is not JSON");
   const std::string type = TextOf(event, "type");
   const auto object = event.find("object");
@@ -115,6 +118,38 @@ Result<WatchEvent> ParseWatchLine(std::string_view line) {
     if (type == word) return WatchEvent{value, std::move(*object)};
   }
   return Unavailable("the watch sent an event of unknown type " + manifest::Printable(type));
+}
+
+Result<ListPage> ParseList(std::string_view body, const std::optional<JsonBounds>& bounds,
+                           const std::function<void(json)>& each) {
+  const JsonBounds wide{.bytes = body.size(), .depth = SIZE_MAX, .nodes = SIZE_MAX};
+  ListPage page;
+  bool has_items = false;
+  const auto take = [&](std::string_view, std::string_view text) -> Status {
+    auto object = bounds ? ParseObject(text, *bounds) : ParseBounded(text, wide);
+    if (object.ok() && each) {
+      each(*std::move(object));
+      return OkStatus();
+    }
+    if (object.ok()) page.items.push_back(*std::move(object));
+    // One object that cannot be read must not hide the others.
+    if (!object.ok() && bounds) ++page.unreadable;
+    return object.ok() || bounds ? OkStatus() : object.status();
+  };
+  const Status read = ForEachMember(body, [&](std::string_view key, std::string_view value) {
+    if (key == "items") {
+      has_items = true;
+      return value == "null" ? OkStatus() : ForEachEntry(value, take);
+    }
+    if (key != "metadata") return OkStatus();
+    ELEPHAS_ASSIGN_OR_RETURN(const json metadata, ParseBounded(value, bounds.value_or(wide)));
+    page.resource_version = TextOf(metadata, "resourceVersion");
+    page.continue_token = TextOf(metadata, "continue");
+    return OkStatus();
+  });
+  if (!read.ok()) return Unavailable("the answer is not JSON, or was cut short");
+  if (!has_items) return Unavailable("there are no items in it");
+  return page;
 }
 
 Status LineSplitter::Add(std::string_view bytes) {

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "common/json_bounds.h"
 #include "common/result.h"
 #include "operator/kube/client.h"
 
@@ -26,7 +28,14 @@ Status StatusOfObject(const nlohmann::json& status, int http_status);
 
 // One line of a watch. An ERROR event is its Status (kGone when the resourceVersion is too old); a
 // line that is no event is kUnavailable: the answer was cut or mixed up.
-Result<WatchEvent> ParseWatchLine(std::string_view line);
+// With `bounds` its object comes as ParseObject makes it.
+Result<WatchEvent> ParseWatchLine(std::string_view line,
+                                  const std::optional<JsonBounds>& bounds = {});
+
+// The body of a list. With `bounds` its objects come as ParseObject makes them, and are parsed one
+// by one. They go to `each` where there is one. kUnavailable: it is no list, or was cut short.
+Result<ListPage> ParseList(std::string_view body, const std::optional<JsonBounds>& bounds = {},
+                           const std::function<void(nlohmann::json)>& each = {});
 
 // Cuts a stream into lines of bounded length. Not thread-safe.
 class LineSplitter {

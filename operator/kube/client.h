@@ -9,7 +9,8 @@
 //   or
 //                  another field manager owns a field: read again and decide again
 //   kGone          List, Watch: the resourceVersion or continue token is too old; list anew
-//   kInvalid       the server will refuse this object every time
+//   kInvalid       the server will refuse this object every time; of a List, too: a page of so many
+//                  objects is larger than is read at once, ask for fewer
 //   kForbidden     RBAC, an admission policy or a ResourceQuota is in the way
 //   kUnauthorized  the credentials are not accepted
 //   kUnavailable   429, 5xx, no connection, an answer cut short; retry_after() is what the server
@@ -61,6 +62,9 @@ struct ListOptions {
   // Empty: the newest state. "0": any that the server has at hand, which costs it least.
   std::string resource_version = {};
   std::chrono::milliseconds timeout{30'000};
+  // Where there is one, each object goes to it in turn, so that one at a time is in memory, and the
+  // page holds none. Of a page that fails some may have been told.
+  std::function<void(nlohmann::json)> each = {};
 };
 
 struct ListPage {
@@ -68,6 +72,7 @@ struct ListPage {
   std::vector<nlohmann::json> items;
   std::string resource_version;  // where a watch goes on from
   std::string continue_token;    // empty: this was the last page
+  std::int64_t unreadable = 0;   // objects that are no JSON objects; they are left out
 };
 
 enum class WatchEventType : std::uint8_t { kAdded, kModified, kDeleted, kBookmark };

@@ -5,6 +5,9 @@
 #include <cstdio>
 
 #include "common/log.h"
+#include "common/utf8.h"
+#include "operator/json_at.h"
+#include "operator/kube/guard.h"
 #include "operator/kube/timestamp.h"
 
 namespace elephas::kube {
@@ -20,14 +23,6 @@ constexpr std::chrono::seconds kTryAgain{2};
 constexpr std::chrono::seconds kLastWords{2};
 constexpr const char* kCombined = "(combined from similar events)";
 
-// At most `size` bytes, and not in the middle of a character.
-std::string Cut(const std::string& text, std::size_t size) {
-  if (text.size() <= size) return text;
-  std::size_t end = size - 3;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  return text.substr(0, end) + "...";
-}
-
 // Forgets what is oldest once a map has grown too large.
 template <typename Map, typename Age>
 void Bound(Map& map, std::size_t most, Age age) {
@@ -39,8 +34,9 @@ void Bound(Map& map, std::size_t most, Age age) {
 
 }  // namespace
 
-EventRecorder::EventRecorder(Client& client, const Clock& clock, Options options)
-    : client_(client), clock_(clock), options_(std::move(options)) {}
+EventRecorder::EventRecorder(Client& client, const Clock& clock, Options options,
+                             ClientObserver& observer)
+    : client_(client), clock_(clock), options_(std::move(options)), observer_(observer) {}
 
 void EventRecorder::Record(const EventSubject& subject, EventType type, const std::string& reason,
                            const std::string& message) {
@@ -49,7 +45,7 @@ void EventRecorder::Record(const EventSubject& subject, EventType type, const st
   if (!Admit(subject, now)) return;
   Waiting event{subject,
                 {subject.uid, type == EventType::kNormal ? "Normal" : "Warning", reason,
-                 Cut(message, kMaxMessage)},
+                 Shortened(ValidUtf8(message), kMaxMessage)},
                 clock_.UnixMillis()};
   Combine(event.identity, now);
   if (waiting_.size() >= options_.max_waiting) {
@@ -79,7 +75,7 @@ void EventRecorder::Combine(Identity& identity, Clock::TimePoint now) {
   Similar& similar = similar_[identity.uid + "/" + identity.type + "/" + identity.reason];
   if (similar.messages == 0 || now - similar.since >= options_.same_within) similar = {0, now};
   if (++similar.messages > options_.similar) {
-    identity.message = Cut(kCombined + (": " + identity.message), kMaxMessage);
+    identity.message = Shortened(kCombined + (": " + identity.message), kMaxMessage);
   }
   Bound(similar_, options_.max_remembered, [](const Similar& other) { return other.since; });
 }
@@ -95,7 +91,8 @@ void EventRecorder::Flush() {
       waiting_.pop_front();
       dropped_ = 0;
     }
-    const Status written = Write(event);
+    const Status written =
+        Guarded(observer_, "event", ToString(event.subject.name), [&] { return Write(event); });
     if (written.ok()) continue;
     if (written.retryable() && ++event.tries < kMaxTries) {
       const std::lock_guard lock(mutex_);
@@ -145,7 +142,7 @@ Status EventRecorder::WriteNew(const Waiting& event, Clock::TimePoint now) {
   const std::string time = TimeText(event.unix_millis);
   json object{{"metadata",
                {{"namespace", subject.name.ns.empty() ? "default" : subject.name.ns},
-                {"name", subject.name.name.substr(0, kMaxSubjectName) + suffix.data()}}},
+                {"name", std::string(Utf8Head(subject.name.name, kMaxSubjectName)) + suffix.data()}}},
               {"involvedObject",
                {{"apiVersion", subject.kind.ApiVersion()},
                 {"kind", subject.kind.kind},
@@ -172,8 +169,7 @@ Status EventRecorder::WriteNew(const Waiting& event, Clock::TimePoint now) {
     ages_.erase(old->second.age);
     written_.erase(old);
   }
-  const json& metadata = (*created)["metadata"];
-  written_[key] = {NameOf(*created), metadata.value("uid", ""), 1, now,
+  written_[key] = {NameOf(*created), TextAt(*created, "/metadata/uid"), 1, now,
                    ages_.insert(ages_.end(), key)};
   if (written_.size() > options_.max_remembered) {
     written_.erase(ages_.front());
@@ -197,14 +193,14 @@ void EventRecorder::Run(const std::stop_token& stop) {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, stop, [this] { return !waiting_.empty(); });
     }
-    Flush();
+    (void)Guarded(observer_, "event", options_.component, [this] { Flush(); });
     std::unique_lock lock(mutex_);
     // What is left the server did not take.
     if (!waiting_.empty()) changed_.wait_for(lock, stop, kTryAgain, [] { return false; });
   }
   const auto end = std::chrono::steady_clock::now() + kLastWords;
   for (;;) {
-    Flush();
+    (void)Guarded(observer_, "event", options_.component, [this] { Flush(); });
     const std::lock_guard lock(mutex_);
     if (waiting_.empty() || std::chrono::steady_clock::now() >= end) return;
   }

@@ -19,6 +19,7 @@
 
 #include "common/clock.h"
 #include "operator/kube/client.h"
+#include "operator/kube/observer.h"
 
 namespace elephas::kube {
 
@@ -44,9 +45,10 @@ class EventRecorder {
     std::chrono::milliseconds same_within{600'000};
     int similar = 10;
   };
-  // `client` and `clock` outlive it.
+  // `client`, `clock` and `observer` outlive it.
   EventRecorder(Client& client, const Clock& clock) : EventRecorder(client, clock, Options{}) {}
-  EventRecorder(Client& client, const Clock& clock, Options options);
+  EventRecorder(Client& client, const Clock& clock, Options options,
+                ClientObserver& observer = NoObserver());
   ~EventRecorder() { Stop(); }
   EventRecorder(const EventRecorder&) = delete;
   EventRecorder& operator=(const EventRecorder&) = delete;
@@ -102,6 +104,7 @@ class EventRecorder {
   Client& client_;
   const Clock& clock_;
   const Options options_;
+  ClientObserver& observer_;
 
   std::mutex mutex_;
   std::condition_variable_any changed_;

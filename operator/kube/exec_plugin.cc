@@ -10,6 +10,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "common/json_bounds.h"
+#include "common/utf8.h"
+#include "operator/json_at.h"
 #include "operator/kube/credentials.h"
 #include "operator/kube/timestamp.h"
 
@@ -23,12 +26,6 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxOutputBytes = std::size_t{1} << 20;
 
-std::string TextAt(const json& object, const char* pointer) {
-  const json::json_pointer where{pointer};
-  return object.contains(where) && object[where].is_string() ? object[where].get<std::string>()
-                                                             : std::string();
-}
-
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   for (std::string& text : texts) pointers.push_back(text.data());
@@ -40,10 +37,9 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 std::vector<std::string> PluginEnvironment(const ExecPlugin& plugin) {
   std::vector<std::pair<std::string, std::string>> own = plugin.env;
   own.emplace_back("KUBERNETES_EXEC_INFO",
-                   json{{"apiVersion", plugin.api_version},
-                        {"kind", "ExecCredential"},
-                        {"spec", {{"interactive", isatty(STDIN_FILENO) != 0}}}}
-                       .dump());
+                   JsonText({{"apiVersion", plugin.api_version},
+                             {"kind", "ExecCredential"},
+                             {"spec", {{"interactive", isatty(STDIN_FILENO) != 0}}}}));
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view text(*variable);
@@ -125,8 +121,11 @@ class Child {
 }  // namespace
 
 Result<ExecCredential> ParseExecCredential(std::string_view text, std::string_view api_version) {
-  const json object = json::parse(text, nullptr, false);
-  if (!object.is_object()) return Invalid("it printed something that is not JSON");
+  const auto parsed = ParseBounded(text, {.bytes = kMaxOutputBytes});
+  if (!parsed.ok() || !parsed->is_object()) {
+    return Invalid("it printed something that is not JSON");
+  }
+  const json& object = *parsed;
   if (TextAt(object, "/kind") != "ExecCredential") return Invalid("it printed no ExecCredential");
   if (TextAt(object, "/apiVersion") != api_version) {
     return Invalid("it answers in apiVersion \"" + TextAt(object, "/apiVersion") +

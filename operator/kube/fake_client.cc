@@ -305,8 +305,8 @@ void FakeClient::CollectGarbage(const std::string& owner_uid) {
     const json::json_pointer where{"/metadata/ownerReferences"};
     if (!stored.object.contains(where)) continue;
     const json& owners = stored.object[where];
-    if (!owners.empty() && std::all_of(owners.begin(), owners.end(), [&](const json& owner) {
-          return owner.value("uid", "") == owner_uid;
+    if (owners.is_array() && !owners.empty() && std::all_of(owners.begin(), owners.end(), [&](const json& owner) {
+          return owner.is_object() && owner.contains("uid") && owner["uid"] == owner_uid;
         })) {
       orphans.push_back(key);
     }
@@ -327,6 +327,13 @@ Result<json> FakeClient::Get(const Kind& kind, const ObjectName& name, const Cal
 }
 
 Result<ListPage> FakeClient::List(const Kind& kind, const ListOptions& options) {
+  auto page = ReadPage(kind, options);
+  if (!page.ok() || !options.each) return page;
+  for (json& object : std::exchange(page->items, {})) options.each(std::move(object));
+  return page;
+}
+
+Result<ListPage> FakeClient::ReadPage(const Kind& kind, const ListOptions& options) {
   const std::lock_guard lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(Begin("list", kind, ""));
   ELEPHAS_RETURN_IF_ERROR(CheckSelectors(options.label_selector, options.field_selector));

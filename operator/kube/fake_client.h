@@ -115,6 +115,7 @@ class FakeClient final : public Client {
     bool after = false;  // the call takes place first
   };
 
+  Result<ListPage> ReadPage(const Kind& kind, const ListOptions& options);
   // All of these want mutex_ held.
   Status Begin(std::string_view verb, const Kind& kind, const std::string& name);
   Result<nlohmann::json> End(std::string_view verb, const Kind& kind, const ObjectName& name,

@@ -322,8 +322,8 @@ Result<std::string> HttpTransport::Impl::ReadAll(const web::http::http_response&
     if (got.value_or(0) == 0) return body;
     if (body.size() + *got > limit) {
       cancel.cancel();
-      return Unavailable(config.server + ": the answer has more than " + std::to_string(limit) +
-                         " bytes");
+      return Invalid(config.server + ": the answer has more than " + std::to_string(limit) +
+                     " bytes");
     }
     body.append(reinterpret_cast<const char*>(piece.data()), *got);
   }

@@ -37,7 +37,8 @@ struct StreamLimits {
 };
 
 // Thread-safe. Errors are kUnavailable (no connection, a certificate that does not fit, an answer
-// cut short) and kTimeout, with the reason in words; an HTTP error is an answer.
+// cut short), kTimeout, and kInvalid for an answer of more than max_answer_bytes, with the reason in
+// words; an HTTP error is an answer.
 class HttpTransport {
  public:
   struct Options {

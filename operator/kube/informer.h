@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/log.h"
+#include "operator/kube/guard.h"
 #include "operator/kube/reflector.h"
 
 namespace elephas::kube {
@@ -32,7 +33,7 @@ class Informer final : private ReflectorSink {
   using Ptr = std::shared_ptr<const T>;
   struct Hooks {
     // What to keep of an object; a Status for one that makes no sense, which is logged and left
-    // out.
+    // out, as is one at which it throws.
     std::function<Result<T>(const nlohmann::json& object)> decode;
     // What changed; `old` is null for a new object, `now` for one that is gone. On the informer's
     // thread: enqueue a key and return.
@@ -46,6 +47,7 @@ class Informer final : private ReflectorSink {
            ClientObserver& observer = NoObserver())
       : hooks_(std::move(hooks)),
         kind_(kind),
+        observer_(observer),
         reflector_(client, kind, std::move(options), *this, observer) {}
   ~Informer() override { Stop(); }
   Informer(const Informer&) = delete;
@@ -118,7 +120,8 @@ class Informer final : private ReflectorSink {
   void Seen(nlohmann::json object) override {
     const ObjectName name = NameOf(object);
     if (listing_) listed_.insert(name);
-    auto decoded = hooks_.decode(object);
+    auto decoded = Guarded(observer_, "decode", ToString(name),
+                           [&] { return Result<T>(hooks_.decode(object)); });
     object = nullptr;
     if (!decoded.ok()) {
       LogWarning(
@@ -146,7 +149,9 @@ class Informer final : private ReflectorSink {
         objects_[name] = now;
       }
     }
-    if (hooks_.changed) hooks_.changed(name, old, now);
+    if (!hooks_.changed) return;
+    // What is in the cache is right all the same; whoever reads it again sees it.
+    (void)Guarded(observer_, "changed", ToString(name), [&] { hooks_.changed(name, old, now); });
   }
   void Unindex(const ObjectName& name, const T& object) {
     if (!hooks_.index) return;
@@ -158,6 +163,7 @@ class Informer final : private ReflectorSink {
 
   const Hooks hooks_;
   const Kind kind_;
+  ClientObserver& observer_;
   Reflector reflector_;
   // The informer's thread only.
   bool listing_ = false;

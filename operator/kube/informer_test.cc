@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <stdexcept>
+
 #include "operator/kube/fake_client.h"
 #include "tests/fakes/fake_clock.h"
 
@@ -67,7 +69,11 @@ class InformerTest : public testing::Test {
       EXPECT_EQ(kind, "Pod");
       ++(relist ? relists : restarts);
     }
-    std::atomic<int> restarts = 0, relists = 0;
+    void Panicked(std::string_view where) override {
+      EXPECT_EQ(where, "decode");
+      ++panics;
+    }
+    std::atomic<int> restarts = 0, relists = 0, panics = 0;
   } observer_;
   FakeClock clock_;
   FakeClient client_{clock_};
@@ -201,6 +207,33 @@ TEST_F(InformerTest, AnObjectThatMakesNoSenseIsLeftOut) {
   EXPECT_THAT(Take(1), ElementsAre("b - Pending"));
   client_.Put(kPod, PodOf("b", "j", "Nonsense"));
   EXPECT_THAT(Take(1), ElementsAre("b Pending -"));
+}
+
+// Issue 11: an exception here ended the process, and every next one at the same object.
+TEST_F(InformerTest, AnObjectAtWhichDecodingThrowsIsLeftOutAndTheOthersAreSeen) {
+  hooks_.decode = [decode = hooks_.decode](const json& object) {
+    if (object["status"]["phase"] == "Poison") throw std::runtime_error("a defect");
+    return decode(object);
+  };
+  client_.Put(kPod, PodOf("a", "j", "Poison"));
+  client_.Put(kPod, PodOf("b", "j"));
+  StartInformer();
+  EXPECT_THAT(Take(1), ElementsAre("b - Pending"));
+  client_.PutStatus(kPod, {"ns", "a"}, {{"phase", "Running"}});
+  EXPECT_THAT(Take(1), ElementsAre("a - Running"));
+  client_.PutStatus(kPod, {"ns", "a"}, {{"phase", "Poison"}});
+  EXPECT_THAT(Take(1), ElementsAre("a Running -"));
+  EXPECT_EQ(observer_.panics, 2);
+}
+
+TEST_F(InformerTest, APageThatIsTooLargeIsAskedForInSmallerOnes) {
+  for (const char* name : {"a", "b", "c"}) client_.Put(kPod, PodOf(name, "j"));
+  client_.FailNext({.verb = "list"}, Invalid("the answer has more than 8388608 bytes"), 1);
+  StartInformer();
+  EXPECT_EQ(informer_->size(), 3U);
+  EXPECT_EQ(Count("list Pod"), 4U);  // two at once, and then one by one
+  const std::lock_guard lock(mutex_);
+  EXPECT_TRUE(pauses_.empty());
 }
 
 TEST_F(InformerTest, OnlyTheSelectorsObjectsAreSeen) {

@@ -1,8 +1,11 @@
 #include "operator/kube/leader_election.h"
 
+#include <algorithm>
 #include <condition_variable>
 
 #include "common/log.h"
+#include "operator/json_at.h"
+#include "operator/kube/guard.h"
 #include "operator/kube/timestamp.h"
 
 namespace elephas::kube {
@@ -11,15 +14,10 @@ namespace {
 
 using nlohmann::json;
 
-std::string HolderOf(const json& spec) {
-  const auto found = spec.is_object() ? spec.find("holderIdentity") : spec.end();
-  return found != spec.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
+// What of a Lease's own duration counts: a day, whatever somebody wrote there.
+constexpr std::int64_t kLongestLeaseSeconds = 86'400;
 
-std::int64_t IntegerOf(const json& spec, const char* field, std::int64_t otherwise) {
-  const auto found = spec.is_object() ? spec.find(field) : spec.end();
-  return found != spec.end() && found->is_number_integer() ? found->get<std::int64_t>() : otherwise;
-}
+std::string HolderOf(const json& spec) { return TextOf(spec, "holderIdentity"); }
 
 void Wait(std::chrono::milliseconds time, const std::stop_token& stop) {
   std::mutex mutex;
@@ -59,9 +57,10 @@ Status LeaderElector::Step() {
     }
   } else {
     Remember(*lease);
-    const std::string holder = HolderOf((*lease)["spec"]);
-    const auto duration = std::chrono::seconds(IntegerOf((*lease)["spec"], "leaseDurationSeconds",
-                                                         options_.lease_duration.count() / 1'000));
+    const std::string holder = HolderOf(MemberOf(*lease, "spec"));
+    const auto duration = std::chrono::seconds(std::clamp<std::int64_t>(
+        IntegerAt(*lease, "/spec/leaseDurationSeconds", options_.lease_duration.count() / 1'000), 0,
+        kLongestLeaseSeconds));
     if (!holder.empty() && holder != options_.identity && asked_at - observed_at_ < duration) {
       SetLeading(false);
       return Conflict(holder + " leads");
@@ -83,6 +82,9 @@ Status LeaderElector::Step() {
 
 json LeaderElector::Desired(const json& lease, bool acquire) const {
   json desired = lease.is_object() ? lease : json::object();
+  for (const char* part : {"metadata", "spec"}) {
+    if (!MemberOf(desired, part).is_object()) desired[part] = json::object();
+  }
   desired["metadata"]["namespace"] = options_.ns;
   desired["metadata"]["name"] = options_.name;
   const std::string now = MicroTimeText(clock_.UnixMillis());
@@ -90,7 +92,7 @@ json LeaderElector::Desired(const json& lease, bool acquire) const {
   if (acquire) {
     // Counts changes of hands; making the Lease is none.
     spec["leaseTransitions"] =
-        lease.is_object() ? IntegerOf(spec, "leaseTransitions", 0) + 1 : std::int64_t{0};
+        lease.is_object() ? IntegerAt(spec, "/leaseTransitions") + 1 : std::int64_t{0};
     spec["acquireTime"] = now;
   }
   spec["holderIdentity"] = options_.identity;
@@ -101,8 +103,7 @@ json LeaderElector::Desired(const json& lease, bool acquire) const {
 }
 
 void LeaderElector::Remember(const json& lease) {
-  const auto spec = lease.find("spec");
-  json seen = spec != lease.end() ? *spec : json();
+  json seen = MemberOf(lease, "spec");
   if (seen != observed_) {
     observed_ = std::move(seen);
     observed_at_ = clock_.Now();
@@ -128,7 +129,7 @@ Status LeaderElector::Release() {
   }
   // Nobody leads from here on, whether or not the server hears of it.
   SetLeading(false);
-  json free = lease_;
+  json free = Desired(lease_, false);
   json& spec = free["spec"];
   spec["holderIdentity"] = "";
   spec["leaseDurationSeconds"] = 1;
@@ -143,7 +144,7 @@ bool LeaderElector::Run(const std::stop_token& stop, const std::function<void()>
   bool has_led = false;
   std::string told_holder;
   while (!stop.stop_requested()) {
-    const Status step = Step();
+    const Status step = Guarded(observer_, "lease", options_.name, [this] { return Step(); });
     if (step.ok() && !has_led) {
       has_led = true;
       LogInfo("leading",
@@ -165,7 +166,9 @@ bool LeaderElector::Run(const std::stop_token& stop, const std::function<void()>
   }
   if (has_led) {
     stopping();
-    if (const Status released = Release(); !released.ok()) {
+    const Status released =
+        Guarded(observer_, "lease", options_.name, [this] { return Release(); });
+    if (!released.ok()) {
       LogWarning("lease could not be released", {{"error", released.message()}});
     }
   }

@@ -34,6 +34,10 @@ class ClientObserver {
   virtual void QueueLatency(std::string_view queue, double seconds) { (void)queue, (void)seconds; }
   virtual void QueueRetry(std::string_view queue) { (void)queue; }
 
+  // A unit of work ended in an exception: "reconcile", "poll", "give-back", "decode", "changed",
+  // "watch", "event", "lease" or "http".
+  virtual void Panicked(std::string_view where) { (void)where; }
+
   // This replica became, or is no longer, the leader.
   virtual void Leading(bool leading) { (void)leading; }
 };

@@ -5,6 +5,8 @@
 #include <mutex>
 
 #include "common/log.h"
+#include "operator/json_at.h"
+#include "operator/kube/guard.h"
 
 namespace elephas::kube {
 
@@ -17,12 +19,6 @@ void SleepUntilStopped(milliseconds time, const std::stop_token& stop) {
   std::condition_variable_any wake;
   std::unique_lock lock(mutex);
   wake.wait_for(lock, stop, time, [] { return false; });
-}
-
-std::string VersionOf(const nlohmann::json& object) {
-  const nlohmann::json::json_pointer where{"/metadata/resourceVersion"};
-  return object.contains(where) && object[where].is_string() ? object[where].get<std::string>()
-                                                             : std::string();
 }
 
 }  // namespace
@@ -38,45 +34,55 @@ Reflector::Reflector(Client& client, const Kind& kind, Options options, Reflecto
 
 void Reflector::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    if (version_.empty()) {
-      if (const Status listed = ListAll(); !listed.ok()) {
-        Pause(listed, stop);
-        continue;
-      }
-    }
-    heard_ = false;
-    const Status ended = WatchOnce(stop);
-    if (stop.stop_requested()) return;
-    if (heard_) failures_ = 0;
-    if (ended.code() == Code::kGone) {
-      LogInfo("watch is too old, listing again", {{"kind", kind_.kind}});
-      version_.clear();
-      observer_.WatchRestarted(kind_.kind, true);
-      // A server that is always too new must not be asked without a pause.
-      if (!heard_ && ++failures_ > 1) Pause(ended, stop);
-      continue;
-    }
-    observer_.WatchRestarted(kind_.kind, false);
-    if (ended.ok() && heard_) continue;
-    // A watch that ended well may have been silent for its whole time, or cut off by a server that
-    // is going away; a short pause serves both.
-    if (ended.ok()) {
-      const auto pause = Jittered(options_.first_pause);
-      options_.sleep ? options_.sleep(pause, stop) : SleepUntilStopped(pause, stop);
-      continue;
-    }
-    Pause(ended, stop);
+    const Status done =
+        Guarded(observer_, "watch", kind_.kind, [this, &stop] { RunOnce(stop); });
+    // Where it went wrong nobody knows, so everything is read anew.
+    if (done.ok()) continue;
+    version_.clear();
+    Pause(done, stop);
   }
+}
+
+void Reflector::RunOnce(const std::stop_token& stop) {
+  if (version_.empty()) {
+    if (const Status listed = ListAll(); !listed.ok()) return Pause(listed, stop);
+  }
+  heard_ = false;
+  const Status ended = WatchOnce(stop);
+  if (stop.stop_requested()) return;
+  if (heard_) failures_ = 0;
+  if (ended.code() == Code::kGone) {
+    LogInfo("watch is too old, listing again", {{"kind", kind_.kind}});
+    version_.clear();
+    observer_.WatchRestarted(kind_.kind, true);
+    // A server that is always too new must not be asked without a pause.
+    if (!heard_ && ++failures_ > 1) Pause(ended, stop);
+    return;
+  }
+  observer_.WatchRestarted(kind_.kind, false);
+  if (ended.ok() && heard_) return;
+  // A watch that ended well may have been silent for its whole time, or cut off by a server that
+  // is going away; a short pause serves both.
+  if (!ended.ok()) return Pause(ended, stop);
+  const auto pause = Jittered(options_.first_pause);
+  options_.sleep ? options_.sleep(pause, stop) : SleepUntilStopped(pause, stop);
 }
 
 Status Reflector::ListAll() {
   ListOptions options{.ns = options_.ns,
                       .label_selector = options_.label_selector,
                       .field_selector = options_.field_selector,
-                      .limit = options_.page_size};
+                      .limit = options_.page_size,
+                      .each = [this](nlohmann::json object) { sink_.Seen(std::move(object)); }};
   sink_.ListBegins();
   for (;;) {
     auto page = client_.List(kind_, options);
+    // Objects that are large are read a few at a time. (Without a limit as many as there are.)
+    if (page.status().code() == Code::kInvalid && options.limit != 1) {
+      options.limit = options.limit == 0 ? options_.page_size : std::max<std::int64_t>(
+                                                                    options.limit / 4, 1);
+      continue;
+    }
     if (page.status().code() == Code::kGone && !options.continue_token.empty()) {
       // The list took longer than the server keeps its pages: all of it at once, as client-go does.
       options.continue_token.clear();
@@ -85,9 +91,9 @@ Status Reflector::ListAll() {
       continue;
     }
     if (!page.ok()) return page.status().Annotate("list of " + kind_.Resource());
-    for (nlohmann::json& object : page->items) {
-      sink_.Seen(std::move(object));
-      object = nullptr;  // its memory goes back before the next one is decoded
+    if (page->unreadable > 0) {
+      LogWarning("objects are left out of a list: they are no JSON",
+                 {{"kind", kind_.kind}, {"count", page->unreadable}});
     }
     if (page->continue_token.empty()) {
       sink_.ListEnds();
@@ -110,7 +116,7 @@ Status Reflector::WatchOnce(const std::stop_token& stop) {
       kind_, options,
       [this](WatchEvent event) {
         heard_ = true;
-        std::string version = VersionOf(event.object);
+        std::string version = TextAt(event.object, "/metadata/resourceVersion");
         if (event.type == WatchEventType::kDeleted) {
           sink_.Deleted(NameOf(event.object));
         } else if (event.type != WatchEventType::kBookmark) {

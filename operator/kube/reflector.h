@@ -48,13 +48,15 @@ class Reflector {
   Reflector(Client& client, const Kind& kind, Options options, ReflectorSink& sink,
             ClientObserver& observer = NoObserver());
 
-  // Blocks until `stop`. Failures are logged and tried again, with pauses that grow.
+  // Blocks until `stop`. Failures are logged and tried again, with pauses that grow; what the sink
+  // throws counts as one of them.
   void Run(const std::stop_token& stop);
 
   // The last version seen; empty before the first list.
   [[nodiscard]] const std::string& resource_version() const { return version_; }
 
  private:
+  void RunOnce(const std::stop_token& stop);
   Status ListAll();
   Status WatchOnce(const std::stop_token& stop);
   void Pause(const Status& why, const std::stop_token& stop);

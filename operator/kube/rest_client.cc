@@ -1,5 +1,7 @@
 #include "operator/kube/rest_client.h"
 
+#include "common/utf8.h"
+#include "operator/json_at.h"
 #include "operator/kube/api_answer.h"
 #include "operator/kube/credentials.h"
 #include "operator/kube/http_transport.h"
@@ -12,6 +14,8 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxWatchLine = std::size_t{16} << 20;  // an object in etcd has 1.5 MiB
+// Of a refusal, which is a metav1.Status.
+constexpr JsonBounds kRefusalBounds{.bytes = std::size_t{1} << 20};
 
 std::string_view PropagationWord(Propagation propagation) {
   switch (propagation) {
@@ -25,16 +29,12 @@ std::string_view PropagationWord(Propagation propagation) {
   return "Background";
 }
 
-std::string TextOf(const json& object, const char* field) {
-  const auto found = object.is_object() ? object.find(field) : object.end();
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 class RestClient final : public Client {
  public:
-  RestClient(const RestConfig& config, std::unique_ptr<HttpTransport> transport,
-             ClientObserver& observer)
+  RestClient(const RestConfig& config, const std::optional<ClientBounds>& bounds,
+             std::unique_ptr<HttpTransport> transport, ClientObserver& observer)
       : config_(config),
+        bounds_(bounds),
         credentials_(config, clock_),
         transport_(std::move(transport)),
         observer_(observer) {}
@@ -53,20 +53,12 @@ class RestClient final : public Client {
         // A page after the first one has its version in the token.
         {"resourceVersion", options.continue_token.empty() ? options.resource_version : ""}};
     ELEPHAS_ASSIGN_OR_RETURN(
-        json list, Object("list", kind,
-                          {.method = "GET", .target = ResourcePath(kind, {options.ns}, "", query)},
-                          options.timeout));
-    ListPage page;
-    const auto metadata = list.find("metadata");
-    if (metadata != list.end()) {
-      page.resource_version = TextOf(*metadata, "resourceVersion");
-      page.continue_token = TextOf(*metadata, "continue");
-    }
-    const auto items = list.find("items");
-    if (items == list.end() || (!items->is_array() && !items->is_null())) {
-      return Unavailable("the list of " + kind.Resource() + " has no items");
-    }
-    if (items->is_array()) page.items = std::move(items->get_ref<json::array_t&>());
+        const HttpAnswer answer,
+        Ask("list", kind,
+            {.method = "GET", .target = ResourcePath(kind, {options.ns}, "", query)},
+            options.timeout));
+    auto page = ParseList(answer.body, ObjectBounds(), options.each);
+    if (!page.ok()) return page.status().Annotate("the list of " + kind.Resource());
     return page;
   }
 
@@ -79,8 +71,9 @@ class RestClient final : public Client {
                       {"fieldSelector", options.field_selector},
                       {"resourceVersion", options.resource_version},
                       {"timeoutSeconds", std::to_string(seconds.count())}};
-    LineSplitter lines(kMaxWatchLine, [&](std::string_view line) -> Status {
-      auto event = ParseWatchLine(line);
+    const std::size_t max_line = bounds_ ? bounds_->watch_line_bytes : kMaxWatchLine;
+    LineSplitter lines(max_line, [&](std::string_view line) -> Status {
+      auto event = ParseWatchLine(line, ObjectBounds());
       if (!event.ok()) return event.status();
       handler(std::move(*event));
       return OkStatus();
@@ -112,7 +105,7 @@ class RestClient final : public Client {
                   {.method = "POST",
                    .target = ResourcePath(kind, {NameOf(object).ns}, "", query),
                    .content_type = "application/json",
-                   .body = WithType(kind, object).dump()},
+                   .body = JsonText(WithType(kind, object))},
                   options.timeout);
   }
 
@@ -121,7 +114,7 @@ class RestClient final : public Client {
                   {.method = "PUT",
                    .target = ResourcePath(kind, NameOf(object), "", {}),
                    .content_type = "application/json",
-                   .body = WithType(kind, object).dump()},
+                   .body = JsonText(WithType(kind, object))},
                   options.timeout);
   }
 
@@ -131,8 +124,8 @@ class RestClient final : public Client {
 
   Result<json> ApplyStatus(const Kind& kind, const json& object,
                            const ApplyOptions& options) override {
-    json part{{"metadata", object.value("metadata", json::object())},
-              {"status", object.value("status", json::object())}};
+    const json part{{"metadata", MemberOf(object, "metadata")},
+                    {"status", MemberOf(object, "status")}};
     return ApplyTo("apply-status", kind, part, "status", options);
   }
 
@@ -146,7 +139,7 @@ class RestClient final : public Client {
                   {.method = "DELETE",
                    .target = ResourcePath(kind, name, "", {}),
                    .content_type = "application/json",
-                   .body = body.dump()},
+                   .body = JsonText(body)},
                   options.timeout)
         .status();
   }
@@ -183,7 +176,7 @@ class RestClient final : public Client {
                    .target = ResourcePath(kind, NameOf(object), subresource, query),
                    // JSON is YAML, and older servers know only this name.
                    .content_type = "application/apply-patch+yaml",
-                   .body = WithType(kind, object).dump()},
+                   .body = JsonText(WithType(kind, object))},
                   options.timeout);
   }
 
@@ -231,23 +224,40 @@ class RestClient final : public Client {
     }
   }
 
+  [[nodiscard]] std::optional<JsonBounds> ObjectBounds() const {
+    return bounds_ ? std::optional(bounds_->object) : std::nullopt;
+  }
+
   Status Refused(const HttpAnswer& answer) {
-    const json object = json::parse(answer.body, nullptr, false);
-    if (object.is_object() && TextOf(object, "kind") == "Status") observer_.Refused(object);
+    const auto object = ParseBounded(answer.body, kRefusalBounds);
+    if (object.ok() && TextOf(*object, "kind") == "Status") observer_.Refused(*object);
     return StatusOfAnswer(answer.status, answer.body, answer.retry_after);
   }
 
-  // The object in the answer of a call.
-  Result<json> Object(std::string_view verb, const Kind& kind, HttpCall call,
-                      milliseconds timeout) {
+  // The answer of a call that was not refused.
+  Result<HttpAnswer> Ask(std::string_view verb, const Kind& kind, HttpCall call,
+                         milliseconds timeout) {
     Told told(observer_, verb, kind);
-    ELEPHAS_ASSIGN_OR_RETURN(const HttpAnswer answer,
+    ELEPHAS_ASSIGN_OR_RETURN(HttpAnswer answer,
                              Authorized(std::move(call), [&](const HttpCall& authorized) {
                                return transport_->Call(authorized, timeout);
                              }));
     told.code = answer.status;
     if (answer.status < 200 || answer.status > 299) return Refused(answer);
-    json object = json::parse(answer.body, nullptr, false);
+    return answer;
+  }
+
+  // The object in it.
+  Result<json> Object(std::string_view verb, const Kind& kind, HttpCall call,
+                      milliseconds timeout) {
+    ELEPHAS_ASSIGN_OR_RETURN(const HttpAnswer answer, Ask(verb, kind, std::move(call), timeout));
+    json object;
+    if (bounds_) {
+      auto parsed = ParseObject(answer.body, bounds_->object);
+      if (parsed.ok()) object = *std::move(parsed);
+    } else {
+      object = json::parse(answer.body, nullptr, false);
+    }
     if (!object.is_object()) {
       return Unavailable("the server's answer is not JSON, or was cut short");
     }
@@ -268,6 +278,7 @@ class RestClient final : public Client {
   }
 
   const RestConfig config_;
+  const std::optional<ClientBounds> bounds_;
   const SystemClock clock_;
   Credentials credentials_;
   const std::unique_ptr<HttpTransport> transport_;
@@ -279,7 +290,15 @@ class RestClient final : public Client {
 Result<std::unique_ptr<Client>> MakeRestClient(const RestConfig& config, ClientObserver& observer) {
   ELEPHAS_ASSIGN_OR_RETURN(auto transport, HttpTransport::Make(config));
   return std::unique_ptr<Client>(
-      std::make_unique<RestClient>(config, std::move(transport), observer));
+      std::make_unique<RestClient>(config, std::nullopt, std::move(transport), observer));
+}
+
+Result<std::unique_ptr<Client>> MakeRestClient(const RestConfig& config, const ClientBounds& bounds,
+                                               ClientObserver& observer) {
+  ELEPHAS_ASSIGN_OR_RETURN(
+      auto transport, HttpTransport::Make(config, {.max_answer_bytes = bounds.answer_bytes}));
+  return std::unique_ptr<Client>(
+      std::make_unique<RestClient>(config, bounds, std::move(transport), observer));
 }
 
 }  // namespace elephas::kube

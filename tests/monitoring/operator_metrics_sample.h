@@ -24,6 +24,7 @@ inline void LetEverythingHappen(OperatorMetrics& metrics) {
   metrics.QueueDepth("jobs", 2);
   metrics.QueueLatency("jobs", 0.001);
   metrics.QueueRetry("jobs");
+  metrics.Panicked("reconcile");
 }
 
 }  // namespace elephas
