@@ -1,6 +1,8 @@
 #include "operator/progress.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace elephas {
 
@@ -24,6 +26,27 @@ void AddLastOf(const json& history, json& metrics) {
   for (const auto& [name, values] : history.items()) {
     if (name == "examples" || name == "seconds" || !values.is_array() || values.empty()) continue;
     if (values.back().is_number()) metrics[name] = values.back();
+  }
+}
+
+// A few short ones: they come from a pod and go into the object's status.
+void AddWarnings(const json& status, std::vector<Progress::Warning>& warnings) {
+  constexpr std::size_t kMost = 10, kReasonBytes = 64, kMessageBytes = 1024;
+  const auto found = status.find("warnings");
+  if (found == status.end() || !found->is_array()) return;
+  for (const json& entry : *found) {
+    if (warnings.size() == kMost || !entry.is_object()) return;
+    Progress::Warning warning{ValueOr<std::string>(entry, "reason", ""),
+                              ValueOr<std::string>(entry, "message", "")};
+    if (warning.reason.empty() || warning.reason.size() > kReasonBytes) continue;
+    std::size_t size = std::min(warning.message.size(), kMessageBytes);
+    // Not in the middle of a character.
+    while (size > 0 && size < warning.message.size() &&
+           (static_cast<unsigned char>(warning.message[size]) & 0xC0U) == 0x80U) {
+      --size;
+    }
+    warning.message.resize(size);
+    warnings.push_back(std::move(warning));
   }
 }
 
@@ -62,6 +85,7 @@ std::optional<Progress> ProgressFromStatus(const json& status) {
       if (output.is_string()) progress.outputs.push_back(output.get<std::string>());
     }
   }
+  AddWarnings(status, progress.warnings);
   if (const auto transport = status.find("transport");
       transport != status.end() && transport->is_object()) {
     progress.transport = ValueOr<std::string>(*transport, "now", "");

@@ -159,6 +159,9 @@ void AddProgress(const Progress& progress, bool over, std::int64_t now_ms, json&
   if (progress.examples_per_second > 0) {
     status["examplesPerSecond"] = Rounded(progress.examples_per_second);
   }
+  for (const Progress::Warning& warning : progress.warnings) {
+    status["warnings"].push_back({{"reason", warning.reason}, {"message", warning.message}});
+  }
   if (!progress.transport.empty()) {
     status["transport"] = {{"now", progress.transport}};
     if (progress.transport == "rest" && !progress.transport_reason.empty()) {
@@ -212,6 +215,19 @@ std::string_view StateOf(const Plan& plan, const Activity& activity, bool seen) 
   return activity.stalled || !seen ? "Pending" : "Starting";
 }
 
+// What was not warned of before.
+void AddWarnings(const json& before, const json& after, std::vector<JobEvent>& events) {
+  const auto warnings = after.find("warnings");
+  if (warnings == after.end() || !warnings->is_array()) return;
+  const auto old = before.find("warnings");
+  for (const json& warning : *warnings) {
+    const bool known = old != before.end() && old->is_array() &&
+                       std::find(old->begin(), old->end(), warning) != old->end();
+    if (known || !warning.is_object()) continue;
+    events.push_back({true, warning.value("reason", ""), warning.value("message", "")});
+  }
+}
+
 }  // namespace
 
 json MakeStatus(const Job& job, const Observed& observed, const Plan& plan, std::int64_t now_ms) {
@@ -254,7 +270,9 @@ json MakeStatus(const Job& job, const Observed& observed, const Plan& plan, std:
   if (plan.end) status["completionTime"] = kube::TimeText(now_ms);
   const auto& progress = plan.end && plan.end->progress ? plan.end->progress : observed.progress;
   if (progress) AddProgress(*progress, plan.end.has_value(), now_ms, status);
-  Keep(before, {"epoch", "epochs", "progress", "metrics", "loss", "outputs", "transport"}, status);
+  Keep(before,
+       {"epoch", "epochs", "progress", "metrics", "loss", "outputs", "transport", "warnings"},
+       status);
   if (plan.end && plan.end->succeeded) {
     status["progress"] = 100;
     status["model"] = job.spec.output_uri;
@@ -276,6 +294,7 @@ JobEvent ReplacementEvent(const CreatePod& pod, const std::string& name) {
 
 std::vector<JobEvent> EventsOf(const json& before, const json& after) {
   std::vector<JobEvent> events;
+  AddWarnings(before, after, events);
   const auto conditions = after.find("conditions");
   if (conditions == after.end()) return events;
   for (const json& condition : *conditions) {
