@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "cli/child_process.h"
@@ -27,6 +28,7 @@
 #include "common/log.h"
 #include "common/own_file.h"
 #include "common/utf8.h"
+#include "common/output_claim.h"
 
 namespace elephas::cli {
 
@@ -239,9 +241,27 @@ class LocalRun {
     auto status = watcher_->Take();
     if (!status) return;
     status_ = *std::move(status);
+    TellWarnings();
     if (!supervision_.ending()) reporter_.Progress(status_);
     Apply(supervision_.JobState(StatusText("state"), StatusText("reason"), StatusText("message"),
                                 Now()));
+  }
+
+  // Each once: what the servers warn of, and which earlier run is continued.
+  void TellWarnings() {
+    const auto tell = [&](const std::string& reason, const std::string& message) {
+      if (told_warnings_.insert(reason + message).second) reporter_.Note(reason, message);
+    };
+    const json warnings = status_.value("warnings", json::array());
+    for (const json& warning : warnings) {
+      if (!warning.is_object()) continue;
+      tell(warning.value("reason", ""), warning.value("message", ""));
+    }
+    const json from = status_.value("resumedFrom", json());
+    if (from.is_object()) {
+      tell("Resumed", "continuing run " + from.value("uid", "") + " after epoch " +
+                          std::to_string(from.value("epoch", std::int64_t{0})));
+    }
   }
 
   // A field of the newest status; empty when it is not there.
@@ -342,6 +362,7 @@ class LocalRun {
     end.outcome = supervision_.outcome();
     end.status = status_;
     end.seconds = seconds;
+    RemoveOutputClaim();
     if (end.outcome.exit_code != kExitDone) {
       // What the server says about a failed job is all there is to know; a crash is in the logs.
       const bool told = StatusText("state") == "Failed";
@@ -358,6 +379,12 @@ class LocalRun {
       if (folder_.kept()) end.kept_folder = folder_.path();
     }
     reporter_.Ended(end);
+  }
+
+  // Workers that were killed or stopped leave their claim behind.
+  void RemoveOutputClaim() const {
+    const Result<std::string> folder = ResolveUri(PlacesOf(spec_).folder_uri, options_.base);
+    if (folder.ok()) OutputClaim::Remove(*folder, uid_);
   }
 
   // Nobody will go on with them, and the workers, which were stopped, could not do it.
@@ -389,6 +416,7 @@ class LocalRun {
   std::vector<ProcessId> failed_starts_;
   std::unique_ptr<StatusWatcher> watcher_;
   bool addresses_told_ = false;
+  std::set<std::string> told_warnings_;
   json status_;  // the newest; null before the first
 };
 

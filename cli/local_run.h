@@ -14,7 +14,7 @@ namespace elephas::cli {
 struct LocalRunOptions {
   std::string base;                     // absolute folder that the manifest's paths start from
   std::string run_folder;               // empty: a temporary one
-  bool resume = false;                  // go on from the newest checkpoint of any run
+  bool resume = false;                  // go on from the run that was started last
   std::optional<double> lease_seconds;  // left out: the server's own default
   // Server i serves metrics on this port + i, workers on those that follow; left out: not served.
   std::optional<std::uint16_t> metrics_port;

@@ -165,7 +165,8 @@ std::variant<Options, int> ParseCommandLine(int argc, const char* const* argv, s
   run->add_flag("--json", options.json, "Events as JSON, one object per line on standard output");
   run->add_flag("--quiet", options.quiet, "Only errors and the result")->excludes("--json");
   run->add_flag("--resume", options.resume,
-                "Goes on from the newest checkpoint under spec.checkpoint.uri");
+                "Goes on from the checkpoints of the run that was started last below\n"
+                "spec.checkpoint.uri, and says which; they stay as they are");
   run->add_option("--run-dir", options.run_folder, "Keeps logs and job document in this folder")
       ->type_name("DIR");
   run->add_option("--metrics-port", options.metrics_port,

@@ -78,6 +78,17 @@ int OpenRetrying(const char* path, int flags, mode_t mode = 0) {
   return fd;
 }
 
+// What was made, renamed or removed in `folder` survives a crash of the machine.
+Status SyncFolder(const std::string& folder) {
+  const int fd = OpenRetrying(folder.c_str(), O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return SystemError(folder);
+  // Some network file systems do not sync folders and say so with EINVAL.
+  const bool durable = ::fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP;
+  const Status status = durable ? OkStatus() : SystemError(folder);
+  ::close(fd);
+  return status;
+}
+
 // Linux transfers at most this much in one call; asking for more than SSIZE_MAX is an error.
 constexpr std::size_t kChunk = std::size_t{1} << 30;
 
@@ -112,9 +123,7 @@ void AtomicFile::Discard() {
 
 Result<AtomicFile> AtomicFile::Create(std::string path) {
   std::error_code error;
-  const std::string folder = FolderOf(path);
-  std::filesystem::create_directories(folder, error);
-  if (error) return Internal(folder + ": " + error.message());
+  ELEPHAS_RETURN_IF_ERROR(MakeFolders(FolderOf(path)).status());
   if (std::filesystem::is_directory(path, error)) return Internal(path + ": is a folder");
 
   RemoveLeftovers(path);
@@ -164,14 +173,7 @@ Status AtomicFile::Commit() {
   const int closed = ::close(std::exchange(fd_, -1));
   if (closed != 0) return SystemError(path_);
 
-  const std::string folder = FolderOf(path_);
-  const int folder_fd = OpenRetrying(folder.c_str(), O_RDONLY | O_DIRECTORY);
-  if (folder_fd < 0) return SystemError(folder);
-  // Some network file systems do not sync folders and say so with EINVAL.
-  const bool durable = ::fsync(folder_fd) == 0 || errno == EINVAL || errno == ENOTSUP;
-  const Status status = durable ? OkStatus() : SystemError(folder);
-  ::close(folder_fd);
-  return status;
+  return SyncFolder(FolderOf(path_));
 }
 
 Result<std::string> ReadWholeFile(const std::string& path, std::uint64_t limit) {
@@ -211,6 +213,79 @@ Status WriteWholeFile(const std::string& path, std::string_view text) {
   ELEPHAS_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   ELEPHAS_RETURN_IF_ERROR(file.Write(text));
   return file.Commit();
+}
+
+Result<std::vector<std::string>> MakeFolders(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::vector<fs::path> missing;
+  std::error_code error;
+  for (fs::path path = folder; !path.empty() && !fs::exists(path, error);
+       path = path.parent_path()) {
+    if (error && error != std::errc::no_such_file_or_directory) break;
+    missing.push_back(path);
+    if (path == path.parent_path()) break;
+  }
+  std::vector<std::string> made;
+  for (auto path = missing.rbegin(); path != missing.rend(); ++path) {
+    if (path->filename().empty()) continue;  // "folder/" is "folder"
+    if (::mkdir(path->c_str(), 0777) == 0) {
+      ELEPHAS_RETURN_IF_ERROR(SyncFolder(FolderOf(path->string())));
+      made.push_back(path->string());
+    } else if (errno != EEXIST) {
+      return SystemError(path->string());
+    }
+  }
+  if (!fs::is_directory(folder, error)) {
+    errno = error ? error.value() : ENOTDIR;
+    return SystemError(folder);
+  }
+  return made;
+}
+
+namespace {
+
+// Where a file system has no hard links: exclusive too, but a crash may leave the file short.
+Result<bool> CreateInPlace(const std::string& path, std::string_view text) {
+  const int fd = OpenRetrying(path.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666);
+  if (fd < 0 && errno == EEXIST) return false;
+  if (fd < 0) return SystemError(path);
+  Status status;
+  while (status.ok() && !text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      status = SystemError(path);
+    } else {
+      text.remove_prefix(static_cast<std::size_t>(n));
+    }
+  }
+  if (status.ok() && ::fsync(fd) != 0) status = SystemError(path);
+  ::close(fd);
+  if (status.ok()) status = SyncFolder(FolderOf(path));
+  if (!status.ok()) return status;
+  return true;
+}
+
+}  // namespace
+
+Result<bool> CreateWholeFile(const std::string& path, std::string_view text) {
+  ELEPHAS_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  ELEPHAS_RETURN_IF_ERROR(file.Write(text));
+  const int written = OpenRetrying(file.temporary_path().c_str(), O_RDONLY);
+  if (written < 0) return SystemError(path);
+  const bool synced = ::fsync(written) == 0;
+  const Status status = synced ? OkStatus() : SystemError(path);
+  ::close(written);
+  if (!status.ok()) return status;
+  if (::link(file.temporary_path().c_str(), path.c_str()) == 0) {
+    ELEPHAS_RETURN_IF_ERROR(SyncFolder(FolderOf(path)));
+    return true;
+  }
+  if (errno == EEXIST) return false;
+  if (errno == EPERM || errno == ENOTSUP || errno == ENOSYS || errno == EMLINK) {
+    return CreateInPlace(path, text);
+  }
+  return SystemError(path);
 }
 
 }  // namespace elephas

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/result.h"
 
@@ -42,5 +43,13 @@ class AtomicFile {
 // The whole of a file; kNotFound, kInvalid when longer than `limit` bytes, kInternal otherwise.
 Result<std::string> ReadWholeFile(const std::string& path, std::uint64_t limit);
 Status WriteWholeFile(const std::string& path, std::string_view text);
+
+// Makes `folder` and what is missing above it; each new entry is fsynced into its parent, so that a
+// crash of the machine does not take a folder away with the files that were put into it. Returns
+// the folders that it made, the outermost first.
+Result<std::vector<std::string>> MakeFolders(const std::string& folder);
+// Makes a file that is not there yet, whole and durable, like AtomicFile. False, and nothing is
+// changed, when something has that name: of several callers, on whatever machines, one gets true.
+Result<bool> CreateWholeFile(const std::string& path, std::string_view text);
 
 }  // namespace elephas

@@ -26,6 +26,9 @@ enum class Precision : std::uint8_t { kFloat32, kTf32, kMixedBfloat16 };
 enum class OnNan : std::uint8_t { kFail, kContinue };
 // Which way a monitored value gets better; kAuto: as the metric's class says.
 enum class MonitorMode : std::uint8_t { kAuto, kMin, kMax };
+// What a job begins with. kOwn: its own checkpoints; kLatest: without any, those of the run that
+// was started last; kRestart: its own, or anew when all of them are damaged.
+enum class Resume : std::uint8_t { kOwn, kLatest, kRestart };
 
 // The manifest's own words ("train", "asynchronous", …).
 std::string_view Word(TaskKind value);
@@ -126,6 +129,7 @@ struct JobSpec {
     std::string uri;
     std::int64_t every_epochs = 1;
     std::int64_t keep = 3;
+    Resume resume = Resume::kOwn;
   };
   std::optional<Checkpoint> checkpoint;
 

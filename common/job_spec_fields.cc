@@ -20,6 +20,7 @@ constexpr std::array kTransportWords{"auto"sv, "rest"sv, "nccl"sv};
 constexpr std::array kPrecisionWords{"float32"sv, "tf32"sv, "mixed_bfloat16"sv};
 constexpr std::array kOnNanWords{"fail"sv, "continue"sv};
 constexpr std::array kMonitorModeWords{"auto"sv, "min"sv, "max"sv};
+constexpr std::array kResumeWords{"own"sv, "latest"sv, "restart"sv};
 constexpr std::array kCleanPodPolicyWords{"Running"sv, "All"sv, "None"sv};
 
 template <typename Enum, std::size_t count>
@@ -520,7 +521,8 @@ constexpr FieldInfo kFields[] = {
      .default_doc = "no checkpoints"},
     {.path = "spec.checkpoint.uri",
      .type = kUri,
-     .doc = "The folder for checkpoints.",
+     .doc = "The folder for checkpoints. Each job writes into a folder of its uid below it, so "
+            "several jobs may name the same one.",
      .required = true,
      .store = [](JobSpec& s, const json& v) { CheckpointOf(s).uri = v; }},
     {.path = "spec.checkpoint.every", .type = kSection, .doc = "How often.", .required = true},
@@ -538,6 +540,17 @@ constexpr FieldInfo kFields[] = {
      .minimum = 1,
      .maximum = kMaxInt32,
      .store = [](JobSpec& s, const json& v) { CheckpointOf(s).keep = v; }},
+    {.path = "spec.checkpoint.resume",
+     .type = kWord,
+     .doc = "What a job goes on from. own: its own checkpoints only; when all of them are damaged "
+            "it fails and names them. latest: while it has none, the newest of the job that was "
+            "started last below spec.checkpoint.uri; they are read, never changed (what `elephas "
+            "run --resume` does). restart: its own, and when all of them are damaged it starts "
+            "over.",
+     .default_json = R"("own")",
+     .words = kResumeWords,
+     .store = [](JobSpec& s,
+                 const json& v) { CheckpointOf(s).resume = FromWord<Resume>(kResumeWords, v); }},
 
     {.path = "spec.output", .type = kSection, .doc = "The results.", .required = true},
     {.path = "spec.output.uri",

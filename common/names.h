@@ -103,12 +103,22 @@ inline constexpr std::string_view kNameTaken = "NameTaken";
 inline constexpr std::string_view kPodInvalid = "PodInvalid";
 inline constexpr std::string_view kStartFailed =
     "StartFailed";  // a program refuses what it is given
+// Told by a server before anything runs, or by a worker before its first lease.
+inline constexpr std::string_view kCheckpointNotWritable = "CheckpointNotWritable";
+inline constexpr std::string_view kCheckpointsDamaged = "CheckpointsDamaged";  // all of them
+inline constexpr std::string_view kResumeFailed = "ResumeFailed";  // nothing fits to go on from
+inline constexpr std::string_view kOutputNotWritable = "OutputNotWritable";
+inline constexpr std::string_view kOutputInUse = "OutputInUse";  // by another job that runs
 inline constexpr std::string_view kBackoffLimitExceeded = "BackoffLimitExceeded";
 inline constexpr std::string_view kDeadlineExceeded = "DeadlineExceeded";
 // The operator itself cannot cope with the job: a defect of ours, told instead of repeated.
 inline constexpr std::string_view kInternalError = "InternalError";
 // A server's own reason that the API would not take as one; it is in the message.
 inline constexpr std::string_view kUnnamed = "Unnamed";
+// A warning in the status: other jobs have checkpoints there that are not used.
+inline constexpr std::string_view kForeignCheckpoints = "ForeignCheckpoints";
+// How a server ends that was succeeded by another one; its job goes on there.
+inline constexpr std::string_view kFenced = "Fenced";
 // Events only.
 inline constexpr std::string_view kWorkerReplaced = "WorkerReplaced";
 inline constexpr std::string_view kServerReplaced = "ServerReplaced";

@@ -55,6 +55,21 @@ std::optional<JobEnd> ToldByWorkers(const Observed& observed, const Pod* server)
   return std::nullopt;
 }
 
+// A server that cannot begin, and says that another try will not mend it: the folder of its
+// checkpoints cannot be written, or holds damaged ones only.
+std::optional<JobEnd> RefusedByServer(const Observed& observed) {
+  for (const Pod& pod : observed.pods) {
+    if (pod.role != PodRole::kServer || pod.deleting) continue;
+    for (const auto& end : {pod.end, pod.previous_end}) {
+      if (!end || end->exit_code == 0) continue;
+      const auto told = ProgressFromMessage(end->message);
+      if (!told || told->state != names::kFailed || told->reason.empty()) continue;
+      return JobEnd{false, told->reason, pod.name + ": " + told->message, observed.progress};
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 bool EndedWithJob(const Pod& server) {
@@ -71,6 +86,7 @@ std::optional<JobEnd> Outcome(const Job& job, const Observed& observed) {
     server = &pod;  // sorted by attempt: the newest
   }
   if (auto end = ToldByWorkers(observed, server)) return end;
+  if (auto end = RefusedByServer(observed)) return end;
   // A server that told the end and went before its message was kept.
   const bool gone = server == nullptr || server->deleting || server->phase == PodPhase::kFailed;
   if (gone && observed.progress && observed.progress->over()) {

@@ -253,6 +253,23 @@ TEST(Progress, WholeEpochsCountMoreThanTheOneThatRuns) {
   EXPECT_EQ(progress->transport, "");
 }
 
+TEST(Progress, HasAFewShortWarnings) {
+  json status{{"state", "Running"}, {"warnings", json::array()}};
+  const std::string elephant = "\xE8\xB1\xA1";
+  std::string message;
+  for (int i = 0; i < 1000; ++i) message += elephant;
+  status["warnings"] = {{{"reason", "ForeignCheckpoints"}, {"message", message}},
+                        {{"message", "no reason"}},
+                        {{"reason", 5}}};
+  for (int i = 0; i < 100; ++i) status["warnings"].push_back({{"reason", "R"}});
+  const auto progress = ProgressFromStatus(status);
+  ASSERT_TRUE(progress);
+  ASSERT_EQ(progress->warnings.size(), 10U);
+  EXPECT_EQ(progress->warnings[0].reason, "ForeignCheckpoints");
+  EXPECT_EQ(progress->warnings[0].message, message.substr(0, 1023)) << "whole characters";
+  EXPECT_TRUE(ProgressFromStatus(json::parse(R"({"state": "Running", "warnings": 5})")));
+}
+
 TEST(Progress, SaysHowTrainingIsExchanged) {
   const auto progress = ProgressFromStatus(json::parse(
       R"({"state": "Running", "transport": {"now": "rest", "reason": "worker-1 has no GPU"}})"));

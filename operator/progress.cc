@@ -55,6 +55,19 @@ void AddLastOf(const json& history, json& metrics) {
   }
 }
 
+// A few short ones: they come from a pod and go into the object's status.
+void AddWarnings(const json& status, std::vector<Progress::Warning>& warnings) {
+  constexpr std::size_t kMost = 10, kReasonBytes = 64, kMessageBytes = 1024;
+  const json& list = MemberOf(status, "warnings");
+  if (!list.is_array()) return;
+  for (const json& entry : list) {
+    if (warnings.size() == kMost) return;
+    Progress::Warning warning{TextOf(entry, "reason"), Text(entry, "message", kMessageBytes)};
+    if (warning.reason.empty() || warning.reason.size() > kReasonBytes) continue;
+    warnings.push_back(std::move(warning));
+  }
+}
+
 }  // namespace
 
 std::optional<Progress> ProgressFromStatus(const json& status) {
@@ -88,6 +101,7 @@ std::optional<Progress> ProgressFromStatus(const json& status) {
   progress.transport = Text(transport, "now", kMaxName);
   progress.transport_reason = Text(transport, "reason", kMaxText);
   progress.contributors = Contributors(status);
+  AddWarnings(status, progress.warnings);
   return progress;
 }
 

@@ -25,6 +25,12 @@ struct Progress {
   double examples_per_second = 0;
   std::optional<double> seconds_remaining;
   std::vector<std::string> outputs;
+  // What a person should know although the job goes on.
+  struct Warning {
+    std::string reason, message;
+    friend bool operator==(const Warning&, const Warning&) = default;
+  };
+  std::vector<Warning> warnings;
   // By which way training is exchanged: "nccl", "rest"; and why not by the other. Empty: not said.
   std::string transport, transport_reason;
   // The workers of which an example has been applied, as far as the server knows them.

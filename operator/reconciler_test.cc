@@ -107,6 +107,25 @@ TEST_F(JobLife, ProgressReachesTheStatus) {
   EXPECT_EQ(says("nccl"), (json{{"now", "nccl"}}));
 }
 
+TEST_F(JobLife, AWarningOfTheServerIsInTheStatusAndToldOnce) {
+  Start();
+  world.events.clear();
+  Progress progress = Epoch(1, 0.5);
+  progress.warnings = {{"ForeignCheckpoints", "/data/ckpt holds checkpoints of other runs"}};
+  const auto warnings = [&] {
+    world.ServerSays(progress);
+    world.DrainQueue();
+    return world.JobStatus().value("warnings", json());
+  };
+  const json told{{{"reason", "ForeignCheckpoints"},
+                   {"message", "/data/ckpt holds checkpoints of other runs"}}};
+  EXPECT_EQ(warnings(), told);
+  EXPECT_EQ(warnings(), told);
+  progress.warnings.clear();
+  EXPECT_EQ(warnings(), told) << "a server that started again knows its own checkpoints only";
+  EXPECT_THAT(world.events, ElementsAre("Warning ForeignCheckpoints"));
+}
+
 TEST_F(JobLife, TheEndIsTheServersLastWord) {
   Start();
   world.events.clear();

@@ -161,6 +161,9 @@ void AddProgress(const Progress& progress, bool over, std::int64_t now_ms, json&
   if (progress.examples_per_second > 0) {
     status["examplesPerSecond"] = Rounded(progress.examples_per_second);
   }
+  for (const Progress::Warning& warning : progress.warnings) {
+    status["warnings"].push_back({{"reason", warning.reason}, {"message", warning.message}});
+  }
   if (!progress.transport.empty()) {
     status["transport"] = {{"now", progress.transport}};
     if (progress.transport == "rest" && !progress.transport_reason.empty()) {
@@ -185,7 +188,9 @@ void KeepProgress(const json& before, json& status) {
   const auto whole = [](const json& value) { return value.is_number_integer(); };
   for (const char* field : {"epoch", "epochs", "progress"}) keep(field, whole);
   keep("loss", [](const json& value) { return value.is_number(); });
-  keep("outputs", [](const json& value) { return value.is_array(); });
+  for (const char* field : {"outputs", "warnings"}) {
+    keep(field, [](const json& value) { return value.is_array(); });
+  }
   for (const char* field : {"metrics", "transport"}) {
     keep(field, [](const json& value) { return value.is_object(); });
   }
@@ -222,6 +227,16 @@ std::string_view StateOf(const Plan& plan, const Activity& activity, bool seen) 
   if (plan.suspended) return "Suspended";
   if (activity.running) return "Running";
   return activity.stalled || !seen ? "Pending" : "Starting";
+}
+
+// What was not warned of before.
+void AddWarnings(const json& before, const json& after, std::vector<JobEvent>& events) {
+  const json& old = MemberOf(before, "warnings");
+  for (const json& warning : MemberOf(after, "warnings")) {
+    const bool known = old.is_array() && std::find(old.begin(), old.end(), warning) != old.end();
+    if (known) continue;
+    events.push_back({true, TextOf(warning, "reason"), TextOf(warning, "message")});
+  }
 }
 
 }  // namespace
@@ -315,6 +330,7 @@ JobEvent ReplacementEvent(const CreatePod& pod, const std::string& name) {
 
 std::vector<JobEvent> EventsOf(const json& before, const json& after) {
   std::vector<JobEvent> events;
+  AddWarnings(before, after, events);
   for (const json& condition : MemberOf(after, "conditions")) {
     const std::string type = TextOf(condition, "type"), status = TextOf(condition, "status");
     const std::string reason = TextOf(condition, "reason");

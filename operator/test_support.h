@@ -122,10 +122,10 @@ class MakePodOf {
   }
   // A server's container that was started again in place.
   MakePodOf& Restarted(std::int64_t times, int code, std::string reason,
-                       std::int64_t at = kStart + 1000) {
+                       std::int64_t at = kStart + 1000, std::string message = "") {
     pod_.restarts = times;
     pod_.running_ms = at + 1000;
-    pod_.previous_end = ContainerEnd{code, std::move(reason), "", at};
+    pod_.previous_end = ContainerEnd{code, std::move(reason), std::move(message), at};
     return *this;
   }
   MakePodOf& Evicted() {

@@ -1,21 +1,24 @@
 #include "paramserver/checkpoint.h"
 
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <random>
 #include <span>
 #include <string_view>
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/folder_probe.h"
 #include "common/safetensors.h"
 
 namespace elephas {
@@ -27,7 +30,6 @@ using nlohmann::json;
 
 constexpr std::string_view kFormat = "elephas-checkpoint-1";
 constexpr std::string_view kNoChecksum = "00000000";
-constexpr std::string_view kPrefix = "checkpoint-";
 constexpr std::size_t kChunk = std::size_t{1} << 20;
 constexpr std::uint64_t kMaxHeader = std::uint64_t{1} << 30;
 
@@ -62,10 +64,6 @@ std::size_t FindDigits(std::string_view header, std::string_view digits) {
     if (value != std::string_view::npos && value - key < 16) return value + 1;
   }
   return std::string_view::npos;
-}
-
-std::string SuffixOf(std::int64_t shard, std::int64_t shards) {
-  return "-shard-" + std::to_string(shard) + "-of-" + std::to_string(shards) + ".safetensors";
 }
 
 std::int64_t ToInt(const std::string& text) {
@@ -142,6 +140,30 @@ bool TakeTensor(Checkpoint& checkpoint, std::string_view name, SharedFloats floa
   return true;
 }
 
+// A folder's own name, of what uids are made of.
+bool IsFolderName(std::string_view uid) {
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  return !uid.empty() && uid.size() <= 128 && uid.front() != '.' &&
+         uid.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+// The incarnations of the checkpoints in a run's folder, whichever servers they are of.
+std::vector<Incarnation> AnyCheckpoints(const std::string& folder) {
+  constexpr std::string_view kMark = "-incarnation-";
+  std::vector<Incarnation> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    const std::size_t mark = name.find(kMark);
+    if (!name.starts_with("checkpoint-") || mark == std::string::npos) continue;
+    if (!name.ends_with(".safetensors")) continue;
+    const std::int64_t number = ToInt(name.substr(mark + kMark.size()));
+    if (number > 0) found.emplace_back(number);
+  }
+  return found;
+}
+
 Status CheckWhole(const std::string& path) {
   ELEPHAS_ASSIGN_OR_RETURN(Opened opened, OpenFile(path));
   Crc32 crc;
@@ -158,85 +180,223 @@ Status CheckWhole(const std::string& path) {
 
 }  // namespace
 
-CheckpointFolder::CheckpointFolder(std::string folder, std::string uid, std::int64_t shard,
+CheckpointFolder::CheckpointFolder(std::string root, std::string uid, std::int64_t shard,
                                    std::int64_t shards)
-    : folder_(std::move(folder)), uid_(std::move(uid)), shard_(shard), shards_(shards) {}
+    : root_(std::move(root)),
+      uid_(std::move(uid)),
+      folder_((fs::path(root_) / uid_).string()),
+      shard_(shard),
+      shards_(shards) {}
 
-Result<CheckpointFolder> CheckpointFolder::Open(std::string folder, std::string uid,
+std::string CheckpointFolder::FolderOf(const std::string& uid) const {
+  return (fs::path(root_) / uid).string();
+}
+
+Result<CheckpointFolder> CheckpointFolder::Open(std::string root, std::string uid,
                                                 std::int64_t shard, std::int64_t shards) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return Internal("checkpoint folder " + folder + ": " + error.message());
-  if (access(folder.c_str(), W_OK | X_OK) != 0) {
-    return Internal("checkpoint folder " + folder + ": " + std::strerror(errno));
+  if (!IsFolderName(uid)) {
+    return Invalid("the uid '" + uid + "' must be 1 to 128 letters, digits, '-', '_' and '.'");
   }
-  CheckpointFolder opened(std::move(folder), std::move(uid), shard, shards);
+  CheckpointFolder opened(std::move(root), std::move(uid), shard, shards);
+  errno = 0;
+  std::optional<FolderProblem> problem;
+  if (!MakeFolders(opened.folder_).ok()) {
+    problem = ProblemOf(opened.folder_, errno == 0 ? EIO : errno);
+  } else {
+    problem = ProbeFolder(opened.folder_);
+  }
+  if (problem) {
+    std::string message("checkpoint folder ");
+    message.append(problem->message);
+    return Status(problem->lasting ? Code::kForbidden : Code::kUnavailable, std::move(message));
+  }
   opened.RemoveUnfinished();
+  std::random_device random;
+  for (int i = 0; i < 4; ++i) opened.owner_.append(std::to_string(random())).append(".");
+  for (const IncarnationClaim& claim : ListShard(opened.folder_, shard, shards).claims) {
+    opened.run_ = claim.run;
+    opened.run_cut_ = claim.run_cut;
+  }
   return opened;
 }
 
 void CheckpointFolder::RemoveUnfinished() const {
+  constexpr std::chrono::minutes kSilence{10};
   // As AtomicFile names them: ".<name>.<unique>.tmp".
-  const std::string ours = SuffixOf(shard_, shards_) + ".";
+  std::string ours("-shard-");
+  ours.append(std::to_string(shard_)).append("-of-").append(std::to_string(shards_)).append(".");
   std::vector<fs::path> unfinished;
   std::error_code error;
   for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    if (name.starts_with("." + std::string(kPrefix)) && name.ends_with(".tmp") &&
-        name.find(ours) != std::string::npos) {
+    if (!name.ends_with(".tmp") || name.find(ours) == std::string::npos) continue;
+    // A checkpoint of a process that lives on is one that will not count; a claim may be that of
+    // another process that starts at this moment.
+    std::error_code gone;
+    const bool old = fs::file_time_type::clock::now() - it->last_write_time(gone) > kSilence;
+    if (name.starts_with(".checkpoint-") ||
+        (name.starts_with(".incarnation-") && !gone && old)) {
       unfinished.push_back(it->path());
     }
   }
   for (const fs::path& path : unfinished) fs::remove(path, error);
 }
 
-std::string CheckpointFolder::Path(std::int64_t cut) const {
-  std::array<char, 96> name{};
-  std::snprintf(name.data(), name.size(), "checkpoint-%08lld-shard-%lld-of-%lld.safetensors",
-                static_cast<long long>(cut), static_cast<long long>(shard_),
-                static_cast<long long>(shards_));
-  return (fs::path(folder_) / name.data()).string();
+std::string CheckpointFolder::Path(std::int64_t cut, Incarnation incarnation) const {
+  return (fs::path(folder_) / CheckpointName(cut, incarnation, shard_, shards_)).string();
 }
 
-std::vector<CheckpointFolder::Entry> CheckpointFolder::Entries() const {
-  const std::string suffix = SuffixOf(shard_, shards_);
-  std::vector<Entry> entries;
-  std::error_code error;
-  for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (!name.starts_with(kPrefix) || !name.ends_with(suffix)) continue;
-    if (name.size() < kPrefix.size() + suffix.size()) continue;
-    const std::string digits =
-        name.substr(kPrefix.size(), name.size() - kPrefix.size() - suffix.size());
-    if (digits.empty() ||
-        !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) {
-      continue;
-    }
-    const std::int64_t cut = ToInt(digits);
-    if (cut >= 0) entries.push_back({cut, it->path().string()});
+// Those that count of one run; of a run from before there were folders, too.
+std::vector<CheckpointFile> CheckpointFolder::FilesOf(const std::string& uid) const {
+  ShardListing listing = ListShard(FolderOf(uid), shard_, shards_);
+  for (CheckpointFile& flat : ListFlat(root_, shard_, shards_)) {
+    Result<Opened> opened = OpenFile(flat.path);
+    if (!opened.ok() || opened->header.metadata["uid"] != uid) continue;
+    flat.incarnation = Incarnation(ToInt(opened->header.metadata["incarnation"]));
+    listing.files.push_back(std::move(flat));
   }
-  std::ranges::sort(entries, {}, &Entry::cut);
-  return entries;
+  return CountingFiles(std::move(listing.files), listing.claims);
 }
 
-std::vector<std::int64_t> CheckpointFolder::WholeCuts(
-    const std::function<void(const std::string&)>& warn) const {
-  std::vector<std::int64_t> cuts;
-  for (const Entry& entry : Entries()) {
-    Result<Opened> opened = OpenFile(entry.path);
-    if (opened.ok() && !uid_.empty() && opened->header.metadata["uid"] != uid_) continue;
-    const Status whole = opened.ok() ? CheckWhole(entry.path) : opened.status();
+std::vector<CheckpointFile> CheckpointFolder::Files() const {
+  std::vector<CheckpointFile> files = FilesOf(uid_);
+  if (run_.empty()) return files;
+  for (CheckpointFile& file : FilesOf(run_)) {
+    const bool ours = std::ranges::any_of(
+        files, [&](const CheckpointFile& own) { return own.cut == file.cut; });
+    if (file.cut <= run_cut_ && !ours) files.push_back(std::move(file));
+  }
+  std::ranges::sort(files, {}, &CheckpointFile::cut);
+  return files;
+}
+
+CheckpointFolder::Search CheckpointFolder::Find() const {
+  Search search;
+  for (const CheckpointFile& file : Files()) {
+    const Status whole = CheckWhole(file.path);
     if (whole.ok()) {
-      cuts.push_back(entry.cut);
+      search.whole.push_back(file.cut);
     } else {
-      warn(whole.message());
+      search.broken.push_back(whole.message());
     }
   }
-  return cuts;
+  return search;
+}
+
+std::vector<CheckpointFolder::Run> CheckpointFolder::OtherRuns() const {
+  std::map<std::string, Run> runs;
+  const auto see = [&](const std::string& uid, Incarnation incarnation) {
+    if (uid.empty() || uid == uid_) return;
+    Run& run = runs[uid];
+    run.uid = uid;
+    run.newest = std::max(run.newest, incarnation);
+  };
+  std::error_code error;
+  for (fs::directory_iterator it(root_, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    std::error_code ignored;
+    if (IsFolderName(name) && it->is_directory(ignored)) {
+      for (const Incarnation incarnation : AnyCheckpoints(it->path().string())) {
+        see(name, incarnation);
+      }
+    } else if (name.starts_with("checkpoint-") && name.ends_with(".safetensors")) {
+      Result<Opened> opened = OpenFile(it->path().string());
+      if (!opened.ok()) continue;
+      auto& metadata = opened->header.metadata;
+      if (IsFolderName(metadata["uid"])) {
+        see(metadata["uid"], Incarnation(ToInt(metadata["incarnation"])));
+      }
+    }
+  }
+  std::vector<Run> sorted;
+  for (auto& [uid, run] : runs) {
+    const std::vector<CheckpointFile> files = FilesOf(uid);
+    if (!files.empty()) run.cut = files.back().cut;
+    sorted.push_back(std::move(run));
+  }
+  std::ranges::stable_sort(sorted, std::ranges::greater{}, &Run::newest);
+  return sorted;
+}
+
+void CheckpointFolder::Continue(const std::string& uid, std::int64_t cut) {
+  run_ = uid;
+  run_cut_ = uid.empty() ? 0 : cut;
+}
+
+Incarnation CheckpointFolder::Next() const {
+  const ShardListing listing = ListShard(folder_, shard_, shards_);
+  Incarnation newest = claimed_;
+  for (const IncarnationClaim& claim : listing.claims) {
+    newest = std::max(newest, claim.incarnation);
+  }
+  for (const CheckpointFile& file : listing.files) newest = std::max(newest, file.incarnation);
+  for (const CheckpointFile& file : Files()) newest = std::max(newest, file.incarnation);
+  return Incarnation(newest.value() + 1);
+}
+
+Result<bool> CheckpointFolder::TryClaim(Incarnation incarnation,
+                                        std::optional<std::int64_t> after) {
+  if (after) run_cut_ = std::min(run_cut_, *after);
+  const IncarnationClaim claim{.incarnation = incarnation,
+                               .after = after,
+                               .run = run_,
+                               .run_cut = run_cut_,
+                               .owner = owner_};
+  ELEPHAS_ASSIGN_OR_RETURN(const bool created, WriteClaim(folder_, shard_, shards_, claim));
+  const std::vector<IncarnationClaim> claims = ListShard(folder_, shard_, shards_).claims;
+  const auto ours = std::ranges::find(claims, incarnation, &IncarnationClaim::incarnation);
+  // One of ours that was made by an earlier try, which failed all the same.
+  const bool again = ours != claims.end() && ours->owner == owner_ && ours->after == after;
+  if (!(created || again) || claims.back().incarnation > incarnation) return false;
+  claimed_ = incarnation;
+  for (const IncarnationClaim& spent : SpentClaims(claims)) {
+    std::error_code ignored;  // one that stays says what the newer one says
+    if (spent.incarnation < incarnation) fs::remove(spent.path, ignored);
+  }
+  return true;
+}
+
+Result<Incarnation> CheckpointFolder::Claim(Incarnation at_least,
+                                            std::optional<std::int64_t> after) {
+  if (claimed_ != Incarnation(0)) ELEPHAS_RETURN_IF_ERROR(CheckFence(claimed_));
+  constexpr int kAttempts = 1000;  // each lost one is a process that started at the same moment
+  for (int i = 0; i < kAttempts; ++i) {
+    const Incarnation incarnation = std::max(at_least, Next());
+    ELEPHAS_ASSIGN_OR_RETURN(const bool ours, TryClaim(incarnation, after));
+    if (ours) return incarnation;
+  }
+  return Unavailable(folder_ + ": other processes of this server start again and again");
+}
+
+Status CheckpointFolder::ClaimExactly(Incarnation incarnation, std::int64_t after) {
+  ELEPHAS_RETURN_IF_ERROR(CheckFence(claimed_ == Incarnation(0) ? incarnation : claimed_));
+  ELEPHAS_ASSIGN_OR_RETURN(const bool ours, TryClaim(incarnation, after));
+  if (ours) return OkStatus();
+  ELEPHAS_RETURN_IF_ERROR(CheckFence(incarnation));
+  return Conflict("incarnation " + std::to_string(incarnation.value()) +
+                  " of this server was taken up by another process");
+}
+
+Status CheckpointFolder::CheckFence(Incarnation mine) const {
+  const std::vector<IncarnationClaim> claims = ListShard(folder_, shard_, shards_).claims;
+  if (claims.empty() || claims.back().incarnation <= mine) return OkStatus();
+  const IncarnationClaim& newest = claims.back();
+  std::string message("incarnation ");
+  message.append(std::to_string(newest.incarnation.value())).append(" of server ");
+  message.append(std::to_string(shard_)).append(" has taken over");
+  if (!newest.host.empty()) message.append(" on host ").append(newest.host);
+  message.append("; this one is ").append(std::to_string(mine.value()));
+  message.append(" and leaves the checkpoints in ").append(folder_).append(" to it");
+  return Conflict(message);
 }
 
 Result<Checkpoint> CheckpointFolder::Load(std::int64_t cut, BufferPool& pool) const {
-  const std::string path = Path(cut);
+  const std::vector<CheckpointFile> files = Files();
+  const auto file = std::ranges::find(files, cut, &CheckpointFile::cut);
+  if (file == files.end()) {
+    return NotFound(folder_ + ": there is no checkpoint of epoch " + std::to_string(cut));
+  }
+  const std::string& path = file->path;
   ELEPHAS_RETURN_IF_ERROR(CheckWhole(path));
   ELEPHAS_ASSIGN_OR_RETURN(Opened opened, OpenFile(path));
   auto& metadata = opened.header.metadata;
@@ -337,7 +497,9 @@ Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
   if (digits == std::string::npos) return Internal("checkpoint: the header lost its checksum");
   header.replace(digits, kNoChecksum.size(), crc.Digits());
 
-  ELEPHAS_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(Path(checkpoint.cut)));
+  const Incarnation mine = checkpoint.incarnation;
+  ELEPHAS_RETURN_IF_ERROR(CheckFence(mine));
+  ELEPHAS_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(Path(checkpoint.cut, mine)));
   ELEPHAS_RETURN_IF_ERROR(file.Write(header));
   std::uint64_t size = header.size();
   for (const auto& bytes : data) {
@@ -346,31 +508,34 @@ Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
   }
   ELEPHAS_RETURN_IF_ERROR(file.Commit());
 
-  std::vector<Entry> ours;
-  for (Entry& entry : Entries()) {
-    Result<Opened> opened = OpenFile(entry.path);
-    if (opened.ok() && opened->header.metadata["uid"] == checkpoint.uid &&
-        entry.cut <= checkpoint.cut) {
-      ours.push_back(std::move(entry));
-    } else {
-      std::error_code ignored;  // a file that stays costs disk, nothing else
-      fs::remove(entry.path, ignored);
-    }
-  }
-  for (std::size_t i = 0; i + static_cast<std::size_t>(keep) < ours.size(); ++i) {
-    std::error_code ignored;
-    fs::remove(ours[i].path, ignored);
-  }
+  // The names say whose they are; what is newer than this is a successor's.
+  ELEPHAS_RETURN_IF_ERROR(CheckFence(mine));
+  Prune(checkpoint.cut, mine, keep);
   return size;
 }
 
-void CheckpointFolder::RemoveAfter(std::int64_t cut, const std::string& uid) const {
-  for (const Entry& entry : Entries()) {
-    if (entry.cut <= cut) continue;
-    Result<Opened> opened = OpenFile(entry.path);
-    if (!opened.ok() || opened->header.metadata["uid"] != uid) continue;
+void CheckpointFolder::Prune(std::int64_t cut, Incarnation mine, std::int64_t keep) const {
+  const ShardListing listing = ListShard(folder_, shard_, shards_);
+  std::vector<CheckpointFile> stay = CountingFiles(listing.files, listing.claims);
+  std::erase_if(stay, [&](const CheckpointFile& file) { return file.cut > cut; });
+  const auto surplus = static_cast<std::ptrdiff_t>(stay.size()) - static_cast<std::ptrdiff_t>(keep);
+  if (surplus > 0) stay.erase(stay.begin(), stay.begin() + surplus);
+  for (const CheckpointFile& file : listing.files) {
+    const bool stays = std::ranges::any_of(
+        stay, [&](const CheckpointFile& other) { return other.path == file.path; });
+    std::error_code ignored;  // a file that stays costs disk, nothing else
+    if (!stays && file.incarnation <= mine) fs::remove(file.path, ignored);
+  }
+}
+
+void CheckpointFolder::RemoveGivenUp(Incarnation mine) const {
+  const ShardListing listing = ListShard(folder_, shard_, shards_);
+  const std::vector<CheckpointFile> counting = CountingFiles(listing.files, listing.claims);
+  for (const CheckpointFile& file : listing.files) {
+    const bool counts = std::ranges::any_of(
+        counting, [&](const CheckpointFile& other) { return other.path == file.path; });
     std::error_code ignored;  // it stays behind; the next Save() removes it
-    fs::remove(entry.path, ignored);
+    if (!counts && file.incarnation <= mine) fs::remove(file.path, ignored);
   }
 }
 

@@ -209,14 +209,22 @@ class FakeJobService : public JobService {
     Keep(*values, slots);
     return UpdateReply{UpdateOutcome::kApplied, version};
   }
-  Result<PeerReply> RegisterPeer(std::int64_t index, const std::string& boot,
-                                 const std::string& url, Incarnation given,
-                                 const std::vector<std::int64_t>& cuts) override {
-    calls.push_back("peer " + std::to_string(index) + " " + boot + " " + url + " " +
-                    std::to_string(given.value()) + " " + std::to_string(cuts.size()));
+  Result<PeerReply> RegisterPeer(std::int64_t index, const PeerReport& report) override {
+    calls.push_back("peer " + std::to_string(index) + " " + report.boot + " " + report.url + " " +
+                    std::to_string(report.incarnation.value()) + " " +
+                    std::to_string(report.cuts.size()));
     if (!answer.ok()) return answer;
     return PeerReply{.incarnation = incarnation, .cut = 2, .seed = 42, .uid = "u"};
   }
+  [[nodiscard]] PeerReport OwnReport() const override {
+    return {.boot = "",
+            .url = "",
+            .incarnation = incarnation,
+            .cuts = Cuts(),
+            .newest = incarnation,
+            .run = "u"};
+  }
+  std::optional<std::string> Fenced() override { return std::nullopt; }
   [[nodiscard]] std::vector<std::int64_t> Cuts() const override { return {1, 2}; }
   [[nodiscard]] Incarnation CurrentIncarnation() const override { return incarnation; }
   Status Restore(const PeerReply& peer) override {

@@ -77,6 +77,7 @@ JobServiceImpl::JobServiceImpl(JobSpec spec, JobServiceOptions options, const Cl
 
 Status JobServiceImpl::CheckIncarnation(Incarnation incarnation) const {
   if (stopping_) return Unavailable("the server is stopping");
+  if (fenced_) return Unavailable("another process has taken over this server");
   if (!ReadyLocked()) return Unavailable("the parameter servers have not agreed yet");
   if (incarnation != incarnation_) {
     return Conflict("incarnation " + std::to_string(incarnation.value()) + " is over, it is " +

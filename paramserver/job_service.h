@@ -34,8 +34,8 @@ class FloatBuffer {
 };
 
 struct JobServiceOptions {
-  std::string uid;      // the run's identity: checkpoints of another uid are not continued
-  bool resume = false;  // continue from the newest checkpoint of any uid, and take up that uid
+  std::string uid;  // the run's identity, and the name of its folder below checkpoint_folder
+  Resume resume = Resume::kOwn;
   std::int64_t server_index = 0;
   std::string checkpoint_folder;  // empty: no checkpoints
   std::chrono::milliseconds lease_duration{15000};
@@ -61,8 +61,10 @@ struct UpdateReply {
 
 class JobService {
  public:
-  // Loads the newest checkpoint of this uid where there is one. kInternal when the folder cannot be
-  // used. `clock` must outlive the service.
+  // Loads the newest checkpoint that may be continued, where there is one. Of the checkpoint
+  // folder: kForbidden when it cannot be written and will not be, kUnavailable when it may be
+  // later; kGone when all of the job's checkpoints are damaged; kNotFound when it is to resume and
+  // none fits. `clock` must outlive the service.
   static Result<std::unique_ptr<JobService>> Create(JobSpec spec, JobServiceOptions options,
                                                     const Clock& clock);
   virtual ~JobService() = default;
@@ -159,16 +161,23 @@ class JobService {
   // Server 0 learns of server `index`; `boot` changes with every process start, `incarnation` is
   // the one that server has taken up, `cuts` are its whole checkpoints. The reply tells what to
   // restore.
+  struct PeerReport {
+    std::string boot, url;
+    Incarnation incarnation = {};
+    std::vector<std::int64_t> cuts = {};
+    Incarnation newest = {};  // that has left a trace on its storage: the next one must be above
+    std::string run = {};     // whose checkpoints `cuts` are, as in PeerReply::uid; empty: not said
+  };
   struct PeerReply {
     Incarnation incarnation;  // 0: not decided yet, ask again
     std::int64_t cut = 0;     // 0: start empty
     std::uint64_t seed = 0;
-    std::string uid;  // of the checkpoints that count
+    std::string uid;  // of the checkpoints that count: the job's own, or of the run it continues
   };
-  virtual Result<PeerReply> RegisterPeer(std::int64_t index, const std::string& boot,
-                                         const std::string& url, Incarnation incarnation,
-                                         const std::vector<std::int64_t>& cuts) = 0;
-  // On servers 1..n-1: what to tell server 0, and what to do with its answer.
+  virtual Result<PeerReply> RegisterPeer(std::int64_t index, const PeerReport& report) = 0;
+  // On servers 1..n-1: what to tell server 0 (but for boot and url), and what to do with its
+  // answer.
+  [[nodiscard]] virtual PeerReport OwnReport() const = 0;
   [[nodiscard]] virtual std::vector<std::int64_t> Cuts() const = 0;
   [[nodiscard]] virtual Incarnation CurrentIncarnation() const = 0;
   virtual Status Restore(const PeerReply& peer) = 0;
@@ -189,6 +198,10 @@ class JobService {
     bool told = false;
   };
   [[nodiscard]] virtual EndState End() const = 0;
+  // Why this process must end now: another one has taken over its server and its checkpoints. All
+  // calls answer kUnavailable from then on, so that workers look for the other. Looks at the
+  // storage when the last look is 5 s old.
+  virtual std::optional<std::string> Fenced() = 0;
   // Wakes every waiting call, which then answers kUnavailable; writes the last checkpoint down.
   virtual void Shutdown() = 0;
 };

@@ -105,6 +105,18 @@ class JobServiceTest : public testing::Test {
   std::vector<float> Parameters() {
     return Values(*service_->Pull(incarnation_, Version(0), false, kNoWait).value().parameters);
   }
+  // The newest file of a cut of this run.
+  [[nodiscard]] std::filesystem::path CheckpointFile(std::int64_t cut,
+                                                     const std::string& uid = "uid-1") const {
+    std::filesystem::path newest;
+    const std::string prefix = "checkpoint-0000000" + std::to_string(cut) + "-";
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ / uid)) {
+      if (entry.path().filename().string().starts_with(prefix)) {
+        newest = std::max(newest, entry.path());
+      }
+    }
+    return newest;
+  }
   void TrainAll() {
     for (std::int64_t epoch = 0; epoch < spec_.fit.epochs; ++epoch) {
       for (std::int64_t p = 0; p < 2; ++p) {

@@ -1,6 +1,7 @@
 // JobService as one class in several files, for job_service*.cc only:
 //
 //   job_service.cc          workers, initialisation, shutdown
+//   job_service_checkpoints.cc  the folder: what is continued, what was written, the fence
 //   job_service_restore.cc  start, incarnations, going back to a cut
 //   job_service_tasks.cc    leases and tasks without updates
 //   job_service_updates.cc  pulls and updates
@@ -9,6 +10,7 @@
 //   job_service_status.cc   what people see
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <map>
@@ -83,9 +85,8 @@ class JobServiceImpl final : public JobService {
   Result<UpdateReply> StageGroupModel(const GroupCommitHeader& header, std::int64_t iterations,
                                       std::shared_ptr<FloatBuffer> parameters,
                                       std::vector<std::shared_ptr<FloatBuffer>> slots) override;
-  Result<PeerReply> RegisterPeer(std::int64_t index, const std::string& boot,
-                                 const std::string& url, Incarnation incarnation,
-                                 const std::vector<std::int64_t>& cuts) override;
+  Result<PeerReply> RegisterPeer(std::int64_t index, const PeerReport& report) override;
+  [[nodiscard]] PeerReport OwnReport() const override;
   [[nodiscard]] std::vector<std::int64_t> Cuts() const override;
   [[nodiscard]] Incarnation CurrentIncarnation() const override;
   Status Restore(const PeerReply& peer) override;
@@ -96,6 +97,7 @@ class JobServiceImpl final : public JobService {
   [[nodiscard]] JobSample Sample() const override;
   [[nodiscard]] std::shared_ptr<const ModelLayout> Layout() const override;
   [[nodiscard]] EndState End() const override;
+  std::optional<std::string> Fenced() override;
   void Shutdown() override;
 
  private:
@@ -146,22 +148,38 @@ class JobServiceImpl final : public JobService {
   // No lock is held.
   Result<UpdateReply> ApplyHogwild(const UpdateHeader& header, std::span<const float> delta);
 
+  // Before anything else runs.
+  Status OpenCheckpoints();
+  Status FindCheckpoints();
+  Status ContinueLatest();
+  Status AllDamaged(const std::vector<std::string>& broken);
+  void TellForeign(const std::vector<CheckpointFolder::Run>& others);
+
   // apply_mutex_ and mutex_ are held.
   void CommitGroupWhenComplete();
   Status RestoreCut(std::int64_t cut, Incarnation incarnation);
   void Empty(Incarnation incarnation);
-  void CountCheckpoint(const CheckpointWriter::Report& report);
   Status TakeLayout(const ModelLayout& layout);
   Status RestoreCallbacks(const nlohmann::json& state);
   void ChooseIncarnation();
   void GiveUpCutsAfter(std::int64_t cut);
+  // The run whose checkpoints count, as PeerReply::uid.
+  [[nodiscard]] std::string RunThatCounts() const;
+  // Servers 1..n-1: as server 0 says.
+  void TakeUpRun(const std::string& uid);
+  void Warn(std::string_view reason, const std::string& message);
+
+  // No lock is needed.
+  void CheckpointDone(const CheckpointWriter::Report& report, std::int64_t keep);
+  void CountCheckpoint(const CheckpointWriter::Report& report);
+  void SetFenced(const std::string& why);
 
   const JobSpec spec_;
-  JobServiceOptions options_;  // uid: guarded by mutex_
+  const JobServiceOptions options_;
   const JobSpec::Checkpoint policy_;
   const Clock& clock_;
   BufferPool pool_;
-  std::optional<CheckpointFolder> folder_;
+  std::optional<CheckpointFolder> folder_;  // changed where mutex_ is held
 
   // Held by whoever changes the parameters (hogwild: only to restore), before mutex_.
   std::mutex apply_mutex_;
@@ -203,6 +221,13 @@ class JobServiceImpl final : public JobService {
   std::int64_t last_cut_ = 0;
   std::set<TaskId> in_flight_;  // hogwild: tasks whose update is being added
   std::int64_t quiet_cut_ = 0;  // hogwild: a checkpoint that waits for in_flight_ to become empty
+  std::string restored_run_;        // of the checkpoint that it started from; empty: none
+  Incarnation seen_incarnation_;    // the newest that any server told of
+  struct Warning {
+    std::string reason, message;
+  };
+  std::vector<Warning> warnings_;
+  std::optional<Clock::TimePoint> fence_seen_;  // when it was last looked at
   bool failed_ = false;
   bool stopping_ = false;
   std::string failure_reason_, failure_message_;
@@ -215,6 +240,8 @@ class JobServiceImpl final : public JobService {
   mutable std::mutex cuts_mutex_;
   std::set<std::int64_t> cuts_;     // whole checkpoints in the folder; guarded by cuts_mutex_
   CheckpointCounters checkpoints_;  // guarded by cuts_mutex_
+  std::string fenced_why_;          // guarded by cuts_mutex_
+  std::atomic<bool> fenced_ = false;
 
   EventLog events_;                           // thread-safe
   std::unique_ptr<CheckpointWriter> writer_;  // thread-safe; last, so that it stops first

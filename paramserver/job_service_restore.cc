@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/log.h"
+#include "common/names.h"
 #include "paramserver/job_service_impl.h"
 
 namespace elephas {
@@ -43,54 +44,23 @@ Status CheckSizes(const Checkpoint& checkpoint, const ParameterStore& store, std
 }  // namespace
 
 Status JobServiceImpl::Start() {
-  if (!options_.checkpoint_folder.empty()) {
-    ELEPHAS_ASSIGN_OR_RETURN(
-        CheckpointFolder folder,
-        CheckpointFolder::Open(options_.checkpoint_folder, options_.resume ? "" : options_.uid,
-                               options_.server_index, spec_.parameter_servers.replicas));
-    folder_ = std::move(folder);
-    // Servers lag behind each other by the checkpoints that wait to be written; a few more files
-    // keep one that all of them have.
-    const std::int64_t lag = spec_.parameter_servers.replicas > 1 ? 3 : 0;
-    const std::int64_t keep = policy_.keep + lag;
-    for (const std::int64_t cut : folder_->WholeCuts(
-             [this](const std::string& broken) { events_.Add("CheckpointBroken", broken); })) {
-      cuts_.insert(cut);
-    }
-    writer_ = std::make_unique<CheckpointWriter>(
-        *folder_, keep, [this, keep](const CheckpointWriter::Report& report) {
-          const std::int64_t cut = report.cut;
-          const Status& status = report.status;
-          CountCheckpoint(report);
-          if (status.ok()) {
-            const std::lock_guard lock(cuts_mutex_);  // as Save() leaves the folder
-            cuts_.erase(cuts_.upper_bound(cut), cuts_.end());
-            cuts_.insert(cut);
-            while (static_cast<std::int64_t>(cuts_.size()) > keep) cuts_.erase(cuts_.begin());
-          }
-          if (status.ok()) {
-            events_.Add("CheckpointWritten", "checkpoint of epoch " + std::to_string(cut));
-          } else {
-            events_.Add("CheckpointFailed", "checkpoint of epoch " + std::to_string(cut) + ": " +
-                                                status.message() + "; training goes on without it");
-          }
-        });
-  }
+  if (!options_.checkpoint_folder.empty()) ELEPHAS_RETURN_IF_ERROR(OpenCheckpoints());
   const std::lock_guard apply_lock(apply_mutex_);
   const std::lock_guard lock(mutex_);
-  if (spec_.parameter_servers.replicas > 1) return OkStatus();  // RegisterPeer decides
-  const std::vector<std::int64_t> cuts = Cuts();
-  const Incarnation incarnation(clock_.UnixMillis());
-  if (cuts.empty()) {
-    Empty(incarnation);
+  Incarnation incarnation(clock_.UnixMillis());
+  if (spec_.parameter_servers.replicas > 1) {
+    // RegisterPeer decides; a process of this server that lives on is over as of now.
+    if (folder_) return folder_->Claim(incarnation, std::nullopt).status();
     return OkStatus();
   }
-  return RestoreCut(cuts.back(), incarnation);
-}
-
-std::vector<std::int64_t> JobServiceImpl::Cuts() const {
-  const std::lock_guard lock(cuts_mutex_);
-  return {cuts_.begin(), cuts_.end()};
+  const std::vector<std::int64_t> cuts = Cuts();
+  const std::int64_t cut = cuts.empty() ? 0 : cuts.back();
+  if (folder_) {
+    ELEPHAS_ASSIGN_OR_RETURN(incarnation, folder_->Claim(incarnation, cut));
+  }
+  if (cut > 0) return RestoreCut(cut, incarnation);
+  Empty(incarnation);
+  return OkStatus();
 }
 
 // The servers go back to `cut`: their newer checkpoints belong to a course of events that is over.
@@ -98,25 +68,9 @@ std::vector<std::int64_t> JobServiceImpl::Cuts() const {
 // never was.
 void JobServiceImpl::GiveUpCutsAfter(std::int64_t cut) {
   if (!folder_) return;
-  folder_->RemoveAfter(cut, options_.uid);
+  folder_->RemoveGivenUp(folder_->claimed());
   const std::lock_guard lock(cuts_mutex_);
   cuts_.erase(cuts_.upper_bound(cut), cuts_.end());
-}
-
-void JobServiceImpl::CountCheckpoint(const CheckpointWriter::Report& report) {
-  const std::lock_guard lock(cuts_mutex_);
-  if (!report.status.ok()) {
-    LogWarning("checkpoint failed", {{"epoch", report.cut}, {"message", report.status.message()}});
-    ++checkpoints_.failed;
-    return;
-  }
-  LogInfo("checkpoint written",
-          {{"epoch", report.cut}, {"bytes", report.bytes}, {"seconds", report.seconds}});
-  ++checkpoints_.written;
-  checkpoints_.write_seconds.Observe(report.seconds);
-  checkpoints_.bytes = report.bytes;
-  checkpoints_.epoch = report.cut;
-  checkpoints_.unix_millis = clock_.UnixMillis();
 }
 
 void JobServiceImpl::Empty(Incarnation incarnation) {
@@ -147,6 +101,7 @@ void JobServiceImpl::Empty(Incarnation incarnation) {
   epoch_started_.reset();
   round_complete_ = false;
   restored_cut_ = 0;
+  restored_run_.clear();
   last_cut_ = 0;
   quiet_cut_ = 0;
   changed_.notify_all();
@@ -235,7 +190,7 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
   incarnation_ = std::max(incarnation_, Incarnation(checkpoint.incarnation.value() + 1));
   last_incarnation_ = incarnation_;
   seed_ = checkpoint.seed;
-  options_.uid = checkpoint.uid;
+  restored_run_ = checkpoint.uid;
   last_cut_ = cut;
   restored_cut_ = cut;
   {
@@ -244,7 +199,11 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
   }
   OpenRound();
   epoch_started_ = clock_.Now();
-  events_.Add("Restored", "continuing after epoch " + std::to_string(cut));
+  const bool own = restored_run_ == options_.uid;
+  std::string what = "continuing after epoch " + std::to_string(cut);
+  if (!own) what.append(" of run ").append(restored_run_);
+  LogInfo("restored", {{"epoch", cut}, {"run", restored_run_}, {"message", what}});
+  events_.Add(own ? "Restored" : "Resumed", what);
   changed_.notify_all();
   return OkStatus();
 }
@@ -269,15 +228,24 @@ Status JobServiceImpl::RestoreCallbacks(const nlohmann::json& state) {
 Status JobServiceImpl::Restore(const PeerReply& peer) {
   const std::lock_guard apply_lock(apply_mutex_);
   const std::lock_guard lock(mutex_);
+  if (peer.incarnation == Incarnation(0) || peer.incarnation != incarnation_) TakeUpRun(peer.uid);
   if (peer.incarnation == Incarnation(0) || peer.incarnation == incarnation_) return OkStatus();
   if (writer_) writer_->Drain();
-  if (!peer.uid.empty()) options_.uid = peer.uid;
   if (peer.cut == 0) {
     Empty(peer.incarnation);
   } else if (const Status restored = RestoreCut(peer.cut, peer.incarnation); !restored.ok()) {
     Empty(peer.incarnation);
     incarnation_ = Incarnation(0);  // not taken up; server 0 hears so and chooses again
     return restored;
+  }
+  if (folder_) {
+    const Status claimed = folder_->ClaimExactly(peer.incarnation, peer.cut);
+    if (!claimed.ok()) {
+      Empty(peer.incarnation);
+      incarnation_ = Incarnation(0);
+      if (!folder_->CheckFence(folder_->claimed()).ok()) SetFenced(claimed.message());
+      return claimed;
+    }
   }
   GiveUpCutsAfter(peer.cut);
   incarnation_ = last_incarnation_ = peer.incarnation;  // exactly server 0's
@@ -289,8 +257,19 @@ void JobServiceImpl::ChooseIncarnation() {
   if (writer_) writer_->Drain();
   const std::int64_t cut = peers_.NewestCommonCut(Cuts());
   // Above what any server has seen, even when the clock went back.
-  const Incarnation incarnation(
-      std::max(clock_.UnixMillis(), peers_.NewestIncarnation().value() + 1));
+  const std::int64_t seen =
+      std::max({peers_.NewestIncarnation().value(), seen_incarnation_.value(),
+                last_incarnation_.value()});
+  Incarnation incarnation(std::max(clock_.UnixMillis(), seen + 1));
+  if (folder_) {
+    const Result<Incarnation> claimed = folder_->Claim(incarnation, cut);
+    if (claimed.status().code() == Code::kConflict) return SetFenced(claimed.status().message());
+    if (!claimed.ok()) {
+      FailJob("RestoreFailed", claimed.status().message());
+    } else {
+      incarnation = *claimed;
+    }
+  }
   if (cut > 0) {
     const Status restored = RestoreCut(cut, incarnation);
     if (restored.ok()) {
@@ -300,21 +279,30 @@ void JobServiceImpl::ChooseIncarnation() {
     FailJob("RestoreFailed", restored.message());
   }
   Empty(incarnation);
-  if (cut == 0) GiveUpCutsAfter(0);
+  if (cut > 0) return;
+  GiveUpCutsAfter(0);
+  if (folder_ && !folder_->run().empty()) {
+    FailJob(std::string(names::kResumeFailed),
+            "the parameter servers have no checkpoint of run " + folder_->run() + " in common");
+  }
 }
 
 Result<JobService::PeerReply> JobServiceImpl::RegisterPeer(std::int64_t index,
-                                                           const std::string& boot,
-                                                           const std::string& url,
-                                                           Incarnation incarnation,
-                                                           const std::vector<std::int64_t>& cuts) {
+                                                           const PeerReport& report) {
   const std::lock_guard apply_lock(apply_mutex_);
   const std::lock_guard lock(mutex_);
   if (!coordinates()) return Conflict("this is not server 0");
   if (index < 1 || index >= spec_.parameter_servers.replicas) {
     return Invalid("there is no server " + std::to_string(index));
   }
-  const bool started_again = peers_.Register(index, boot, url, incarnation, cuts);
+  if (fenced_) return Unavailable("another process has taken over this server");
+  const std::vector<std::int64_t>& cuts = report.cuts;
+  const Incarnation incarnation = report.incarnation;
+  seen_incarnation_ = std::max(seen_incarnation_, report.newest);
+  // It looked at another run's checkpoints: it is told which count, and looks again.
+  const PeerReply undecided{Incarnation(0), 0, 0, RunThatCounts()};
+  if (!report.run.empty() && report.run != undecided.uid && !finalized()) return undecided;
+  const bool started_again = peers_.Register(index, report.boot, report.url, incarnation, cuts);
   if (started_again) {
     events_.Add("ServerStarted", "parameter server " + std::to_string(index) + " started");
   }
@@ -322,10 +310,12 @@ Result<JobService::PeerReply> JobServiceImpl::RegisterPeer(std::int64_t index,
   // there until the last worker has heard so.
   if (finalized()) {
     const std::int64_t newest = cuts.empty() ? 0 : std::ranges::max(cuts);
-    return PeerReply{incarnation_, newest, seed_, options_.uid};
+    return PeerReply{incarnation_, newest, seed_, RunThatCounts()};
   }
-  const bool cannot_follow = incarnation != incarnation_ && restored_cut_ > 0 &&
-                             std::ranges::find(cuts, restored_cut_) == cuts.end();
+  const bool cannot_follow =
+      incarnation != incarnation_ &&
+      ((restored_cut_ > 0 && std::ranges::find(cuts, restored_cut_) == cuts.end()) ||
+       report.newest >= incarnation_);
   if (incarnation_ != Incarnation(0) && (started_again || cannot_follow)) {
     // Parameters are lost. What the others told before may be out of date: they train on and remove
     // old checkpoints. Until all have told again, no incarnation is valid here.
@@ -334,8 +324,18 @@ Result<JobService::PeerReply> JobServiceImpl::RegisterPeer(std::int64_t index,
   }
   if (incarnation_ == Incarnation(0) && peers_.AllHeard()) ChooseIncarnation();
   changed_.notify_all();
-  if (incarnation_ == Incarnation(0)) return PeerReply{};
-  return PeerReply{incarnation_, restored_cut_, seed_, options_.uid};
+  if (incarnation_ == Incarnation(0)) return undecided;
+  return PeerReply{incarnation_, restored_cut_, seed_, RunThatCounts()};
+}
+
+JobService::PeerReport JobServiceImpl::OwnReport() const {
+  PeerReport report;
+  report.cuts = Cuts();
+  const std::lock_guard lock(mutex_);
+  report.incarnation = incarnation_;
+  report.newest = folder_ ? folder_->claimed() : last_incarnation_;
+  report.run = RunThatCounts();
+  return report;
 }
 
 }  // namespace elephas

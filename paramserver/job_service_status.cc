@@ -135,6 +135,13 @@ json JobServiceImpl::StatusJson() const {
     out["workers"].push_back(std::move(entry));
   }
   out["transport"] = GroupJson();
+  out["warnings"] = json::array();
+  for (const Warning& warning : warnings_) {
+    out["warnings"].push_back({{"reason", warning.reason}, {"message", warning.message}});
+  }
+  if (!restored_run_.empty() && restored_run_ != options_.uid) {
+    out["resumedFrom"] = {{"uid", restored_run_}, {"epoch", restored_cut_}};
+  }
   out["outputs"] = outputs_;
   out["events"] = events_.ToJson();
   return out;

@@ -41,6 +41,14 @@ Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incar
     ELEPHAS_RETURN_IF_ERROR(coordinator_.Heartbeat(worker, clock_.Now()));
     group_.Seen(worker, clock_.Now());
     ExpireLeases();
+    // Only one process may write the outputs: not one that was succeeded and does not know it yet.
+    if (folder_ && ledger_ && ledger_->AllDone()) {
+      const Status fence = folder_->CheckFence(folder_->claimed());
+      if (!fence.ok()) {
+        SetFenced(fence.message());
+        return Unavailable(fence.message());
+      }
+    }
     // Between a round's last contribution and its commit the next version is not there yet.
     if (store_ && store_->initialised() && !round_complete_) {
       TickGroup();

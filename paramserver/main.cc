@@ -2,7 +2,8 @@
 //
 // Ends with 0 after SIGTERM or SIGINT, or with --exit-when-done when the job is over (whether it
 // succeeded is in the termination log), 2 for a bad command line or manifest, 1 for what fails
-// later (a port in use, a checkpoint folder that cannot be used).
+// later (a port in use, a checkpoint folder that cannot be used or holds damaged files only). A
+// server that another process has taken over ends with 1 too, but with 0 under --exit-when-done.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "common/job_spec.h"
 #include "common/log.h"
 #include "common/own_file.h"
+#include "common/names.h"
 #include "paramserver/exit_when_done.h"
 #include "paramserver/job_service.h"
 #include "paramserver/peer_client.h"
@@ -47,6 +49,51 @@ int Complain(int exit_code, const std::string& message) {
 
 int Complain(const Status& status) {
   return Complain(status.code() == Code::kInvalid ? kBadUsage : kFailed, status.message());
+}
+
+// Not aside and renamed: the file is one that the kubelet holds.
+Status WriteTerminationText(const std::string& path, std::string_view text) {
+  ELEPHAS_ASSIGN_OR_RETURN(const int fd, OpenOwnFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+  // So few bytes go into a file at once, or not at all.
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const Status status = written ? OkStatus() : Internal(path + ": " + std::strerror(errno));
+  ::close(fd);
+  return status;
+}
+
+void WriteTerminationLog(const ServerFlags& flags, const nlohmann::json& status) {
+  if (flags.termination_log.empty()) return;
+  const Status written = WriteTerminationText(flags.termination_log, TerminationMessage(status));
+  if (written.ok()) return;
+  LogWarning("the termination log cannot be written",
+             {{"path", flags.termination_log}, {"message", written.message()}});
+}
+
+// The word for a folder that no further try will mend; empty: another try may.
+std::string_view LastingReason(const Status& status) {
+  switch (status.code()) {
+    case Code::kForbidden:
+      return names::kCheckpointNotWritable;
+    case Code::kGone:
+      return names::kCheckpointsDamaged;
+    case Code::kNotFound:
+      return names::kResumeFailed;
+    default:
+      return "";
+  }
+}
+
+// No service, so no job: what lasts is said in the termination log too, where the operator reads
+// that it need not try again.
+int CannotStart(const ServerFlags& flags, const Status& status) {
+  const std::string_view reason = LastingReason(status);
+  if (reason.empty()) return Complain(status);
+  WriteTerminationLog(flags, {{"state", "Failed"},
+                              {"reason", std::string(reason)},
+                              {"message", status.message()}});
+  std::string message(reason);
+  message.append(": ").append(status.message());
+  return Complain(kFailed, message);
 }
 
 Result<ParsedManifest> LoadJob(const ServerFlags& flags) {
@@ -80,7 +127,8 @@ Result<std::unique_ptr<JobService>> CreateService(const JobSpec& spec, const Ser
                                                   const Clock& clock) {
   JobServiceOptions options;
   options.uid = flags.uid;
-  options.resume = flags.resume;
+  if (spec.checkpoint) options.resume = spec.checkpoint->resume;
+  if (flags.resume) options.resume = Resume::kLatest;
   options.server_index = flags.index;
   options.lease_duration = flags.lease;
   options.group_patience = flags.group_patience;
@@ -142,36 +190,34 @@ sigset_t BlockSignals() {
   return ends;
 }
 
-void AwaitSignal(const sigset_t& ends) {
-  int signal = 0;
-  while (sigwait(&ends, &signal) != 0) {
-  }
-  LogInfo("stopping", {{"signal", signal}});
-}
-
-void AwaitEnd(const sigset_t& ends, const ServerFlags& flags, const std::string& token,
-              JobService& service) {
-  if (!flags.exit_when_done) return AwaitSignal(ends);
+// Returns how to exit.
+int AwaitEnd(const sigset_t& ends, const ServerFlags& flags, const std::string& token,
+             JobService& service) {
   DoneWatch watch(service, {.coordinator_url = flags.index > 0 ? flags.coordinator : "",
                             .token = token,
                             .servers = service.spec().parameter_servers.replicas});
   constexpr timespec kLook{0, 100'000'000};
-  while (!watch.Done()) {
+  while (!flags.exit_when_done || !watch.Done()) {
     if (const int signal = sigtimedwait(&ends, nullptr, &kLook); signal > 0) {
       LogInfo("stopping", {{"signal", signal}});
-      return;
+      return 0;
+    }
+    if (service.Fenced()) {
+      LogError("stopping", {{"reason", "another process has taken over this server"}});
+      // In a pod a failure would start it again, and it would take over in its turn.
+      return flags.exit_when_done ? 0 : kFailed;
     }
   }
   LogInfo("stopping", {{"reason", "the job is over"}});
+  return 0;
 }
 
-// Not aside and renamed: the file is one that the kubelet holds.
-Status WriteTerminationLog(const std::string& path, std::string_view text) {
-  ELEPHAS_ASSIGN_OR_RETURN(const int fd, OpenOwnFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
-  // So few bytes go into a file at once, or not at all.
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const Status status = written ? OkStatus() : Internal(path + ": " + std::strerror(errno));
-  ::close(fd);
+nlohmann::json LastStatus(JobService& service) {
+  nlohmann::json status = service.StatusJson();
+  if (const auto fenced = service.Fenced()) {
+    status["state"] = status["reason"] = std::string(names::kFenced);
+    status["message"] = *fenced;
+  }
   return status;
 }
 
@@ -197,7 +243,7 @@ int Serve(const ServerFlags& flags) {
 
   const SystemClock clock;
   auto service = CreateService(manifest->spec, flags, clock);
-  if (!service.ok()) return Complain(service.status());
+  if (!service.ok()) return CannotStart(flags, service.status());
   RestHandler handler(**service, {.token = *token,
                                   .manifest = manifest->document,
                                   .uid = flags.uid,
@@ -231,20 +277,13 @@ int Serve(const ServerFlags& flags) {
     }
   }
 
-  AwaitEnd(ends, flags, *token, **service);
-  if (!flags.termination_log.empty()) {
-    if (Status status = WriteTerminationLog(flags.termination_log,
-                                            TerminationMessage((*service)->StatusJson()));
-        !status.ok()) {
-      LogWarning("the termination log cannot be written",
-                 {{"path", flags.termination_log}, {"message", status.message()}});
-    }
-  }
+  const int exit_code = AwaitEnd(ends, flags, *token, **service);
+  WriteTerminationLog(flags, LastStatus(**service));
   (*service)->Shutdown();  // first: it wakes the requests that wait, so that they can be answered
   if (peer) peer->Stop();
   if (*metrics) (*metrics)->Stop(kGrace);
   (*server)->Stop(kGrace);
-  return 0;
+  return exit_code;
 }
 
 }  // namespace

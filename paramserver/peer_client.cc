@@ -86,14 +86,15 @@ void PeerClient::Run() {
 }
 
 Result<bool> PeerClient::Register(HttpClient& client) {
-  const Incarnation incarnation = service_.CurrentIncarnation();
-  const std::string body = json{
-      {"index", options_.index},
-      {"boot", boot_},
-      {"url", options_.own_url},
-      {"incarnation", incarnation.value()},
-      {"cuts",
-       service_.Cuts()}}.dump();
+  const JobService::PeerReport report = service_.OwnReport();
+  const std::string body = json{{"index", options_.index},
+                                {"boot", boot_},
+                                {"url", options_.own_url},
+                                {"incarnation", report.incarnation.value()},
+                                {"newest", report.newest.value()},
+                                {"run", report.run},
+                                {"cuts", report.cuts}}
+                               .dump();
   ELEPHAS_ASSIGN_OR_RETURN(const HttpResponse response,
                            client.Send("POST", "/v1/peers", {{"Content-Type", "application/json"}},
                                        {std::as_bytes(std::span(body))}, kRequestTimeout));
@@ -102,8 +103,9 @@ Result<bool> PeerClient::Register(HttpClient& client) {
                        response.body);
   }
   ELEPHAS_ASSIGN_OR_RETURN(const JobService::PeerReply reply, ParseReply(response.body));
-  if (reply.incarnation.value() == 0 || reply.incarnation == incarnation) return false;
+  if (reply.incarnation == report.incarnation && reply.incarnation.value() != 0) return false;
   ELEPHAS_RETURN_IF_ERROR(service_.Restore(reply));
+  if (reply.incarnation.value() == 0) return reply.uid != report.run && !reply.uid.empty();
   LogInfo("incarnation taken up", {{"incarnation", reply.incarnation.value()}, {"cut", reply.cut}});
   return true;
 }

@@ -161,6 +161,8 @@ Result<HttpReply> RegisterPeer(Context& context, Call& call) {
   const std::int64_t index = reader.Int("index", 0, kMaxCount);
   const std::string boot = reader.String("boot");
   const std::string url = reader.String("url");
+  const Incarnation newest(body.contains("newest") ? reader.Int("newest", 0, kMaxCount) : 0);
+  const std::string run = body.contains("run") ? reader.String("run") : "";
   const Incarnation incarnation(reader.Int("incarnation", 0, kMaxCount));
   const json& cuts_json = reader.Any("cuts");
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
@@ -170,6 +172,7 @@ Result<HttpReply> RegisterPeer(Context& context, Call& call) {
                     std::to_string(servers) + " servers, 0 does not");
   }
   ELEPHAS_RETURN_IF_ERROR(CheckName(boot).Annotate("'boot'"));
+  if (!run.empty()) ELEPHAS_RETURN_IF_ERROR(CheckName(run).Annotate("'run'"));
   ELEPHAS_RETURN_IF_ERROR(CheckUrl(url));
   if (!cuts_json.is_array()) return Invalid("'cuts' must be an array of whole numbers");
   std::vector<std::int64_t> cuts;
@@ -180,7 +183,8 @@ Result<HttpReply> RegisterPeer(Context& context, Call& call) {
     cuts.push_back(cut.get<std::int64_t>());
   }
   ELEPHAS_ASSIGN_OR_RETURN(const JobService::PeerReply peer,
-                           context.service.RegisterPeer(index, boot, url, incarnation, cuts));
+                           context.service.RegisterPeer(
+                               index, {boot, url, incarnation, std::move(cuts), newest, run}));
   return JsonReply({{"incarnation", peer.incarnation.value()},
                     {"cut", peer.cut},
                     {"seed", peer.seed},

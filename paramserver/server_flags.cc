@@ -14,7 +14,7 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
       ->required()
       ->envname("ELEPHAS_JOB_FILE");
   app.add_option("--uid", flags.uid,
-                 "identity of the run; checkpoints of another are not continued")
+                 "identity of the run, and name of its folder below spec.checkpoint.uri")
       ->required()
       ->envname("ELEPHAS_JOB_UID");
   app.add_option("--index", flags.index, "number of this server, from 0")
@@ -57,7 +57,7 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
       ->capture_default_str()
       ->check(CLI::Range(0.0, 86400.0))
       ->envname("ELEPHAS_GROUP_COMMIT_SECONDS");
-  app.add_flag("--resume", flags.resume, "continue from the newest checkpoint of any run")
+  app.add_flag("--resume", flags.resume, "as spec.checkpoint.resume: latest")
       ->envname("ELEPHAS_RESUME");
   app.add_flag("--exit-when-done", flags.exit_when_done,
                "end when the job is over and its workers have been told")

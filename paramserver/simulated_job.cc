@@ -190,8 +190,10 @@ void SimulatedCluster::TalkToServer0(std::int64_t index) {
     server0 = processes_[0].service;
   }
   if (!service || !server0) return;
-  const auto reply = server0->RegisterPeer(index, boot, "http://server-" + std::to_string(index),
-                                           service->CurrentIncarnation(), service->Cuts());
+  JobService::PeerReport report = service->OwnReport();
+  report.boot = boot;
+  report.url = "http://server-" + std::to_string(index);
+  const auto reply = server0->RegisterPeer(index, report);
   // A cut that is gone by now: server 0 hears of it at the next registration.
   if (reply.ok()) (void)service->Restore(*reply);
 }
@@ -199,7 +201,9 @@ void SimulatedCluster::TalkToServer0(std::int64_t index) {
 void SimulatedCluster::LoseNewestCheckpoint(std::int64_t index) {
   if (!scenario_.checkpoints) return;
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(FolderOf(index))) files.push_back(entry.path());
+  for (const auto& entry : fs::directory_iterator(FolderOf(index) + "/uid-1")) {
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+  }
   if (!files.empty()) fs::remove(*std::ranges::max_element(files));
 }
 

@@ -23,11 +23,13 @@
 #include "common/clock.h"
 #include "common/job_spec.h"
 #include "common/log.h"
+#include "common/names.h"
 #include "worker/device.h"
 #include "worker/group/collective_library.h"
 #include "worker/heartbeat.h"
 #include "worker/job_client.h"
 #include "worker/loaded_job.h"
+#include "worker/output_guard.h"
 #include "worker/session.h"
 #include "worker/step_graph.h"
 #include "worker/termination.h"
@@ -108,6 +110,35 @@ void KeepMemory() {
 #endif
 }
 
+// Should another job take the folder over, this one must end before the two mix their results.
+Result<std::unique_ptr<OutputGuard>> ClaimOutput(const JobSpec& spec, const std::string& uid,
+                                                 const WorkerOptions& options) {
+  return OutputGuard::Claim(spec, uid, options.base, [&options](const Status& why) {
+    LogError("the output folder is lost", {{"worker", options.name}, {"message", why.message()}});
+    JobClient client(options.server, options.token);
+    const Status told =
+        client.Fail(options.name, std::string(names::kOutputInUse), why.message());
+    if (!told.ok()) {
+      LogError("failure could not be told",
+               {{"worker", options.name}, {"message", told.message()}});
+    }
+  });
+}
+
+// Nothing was trained yet. What lasts fails the job; else this worker ends and another one tries.
+int CannotWrite(const Status& status, const WorkerOptions& options, JobClient& client) {
+  LogError("the results could not be written",
+           {{"worker", options.name}, {"message", status.message()}});
+  const std::string_view reason = LastingOutputReason(status);
+  if (reason.empty()) return kGaveUp;
+  const Status told = client.Fail(options.name, std::string(reason), status.message());
+  if (!told.ok()) {
+    LogError("failure could not be told", {{"worker", options.name}, {"message", told.message()}});
+    return kGaveUp;
+  }
+  return kJobFailed;
+}
+
 int Work(const WorkerOptions& options) {
   JobClient client(options.server, options.token);
   std::string uid;
@@ -159,6 +190,7 @@ int Work(const WorkerOptions& options) {
   }
 
   std::unique_ptr<LoadedJob> job;
+  std::unique_ptr<OutputGuard> output;
   // Joining again without having done anything, in one incarnation, says that joining does not
   // help: this worker's dataset is not the job's, say.
   Incarnation last(0);
@@ -194,9 +226,15 @@ int Work(const WorkerOptions& options) {
       job = *std::move(loaded);
       KeepMemory();  // not earlier: what loading needed for a moment should go back
     }
+    if (output == nullptr) {
+      Result<std::unique_ptr<OutputGuard>> claimed = ClaimOutput(*spec, uid, options);
+      if (!claimed.ok()) return CannotWrite(claimed.status(), options, client);
+      output = *std::move(claimed);
+    }
     const SessionEnd end = RunSession(*job, *joined, uid, options.token, client, meter,
                                       collective.ok() ? collective->get() : nullptr,
                                       graphs.ok() ? graphs->get() : nullptr);
+    if (end.kind != SessionEnd::Kind::kRejoin) output->Release();
     if (end.kind == SessionEnd::Kind::kSucceeded) return kSucceeded;
     if (end.kind == SessionEnd::Kind::kFailed) {
       LogError("the job failed", {{"worker", options.name}, {"message", end.message}});

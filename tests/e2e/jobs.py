@@ -96,7 +96,7 @@ class Jobs:
     def wait_checkpoint(self, name, timeout=90.0):
         """The same as seen on the volume: at once, while the status is some seconds and many epochs behind."""
         folder = self.folder / name / "ckpt"
-        wait_until(lambda: any(folder.glob("checkpoint-*")), timeout, f"job {name} to write a checkpoint")
+        wait_until(lambda: any(folder.rglob("checkpoint-*")), timeout, f"job {name} to write a checkpoint")
 
     def wait_running_pods(self, name, component=None, count=1):
         """running_pods(), once there are so many."""

@@ -1,7 +1,9 @@
 """The programs as a pod runs them: nobody supervises, the server ends by itself, SIGTERM gives leases back."""
 
 import json
+import os
 import signal
+import subprocess
 import urllib.request
 
 import pytest
@@ -111,3 +113,43 @@ def test_a_server_that_is_told_to_end_says_how_far_it_was(tmp_path, pods):
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert last_words()["state"] == "Initializing"
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A volume that nobody can write."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", folder], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a tmpfs: " + mounted.stderr.decode())
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+# It trained for hours towards an output that could never be written.
+def test_an_output_that_cannot_be_written_fails_the_job_before_it_trains(tmp_path, pods, read_only):
+    start, last_words = pods
+    server, start_worker, _ = start(counting_job(tmp_path, 8, output={"uri": str(read_only / "out")}))
+    assert start_worker("worker-0").wait() == 3
+    assert server.wait() == 0
+    said = last_words()
+    assert (said["state"], said["reason"], said["version"]) == ("Failed", "OutputNotWritable", 0)
+    for part in (str(read_only / "out"), "Read-only file system", f"user {os.geteuid()}", "fsGroup", "subPath"):
+        assert part in said["message"]
+    assert list(read_only.iterdir()) == []
+
+
+def test_checkpoints_that_cannot_be_written_fail_the_job_at_once(tmp_path, pods, read_only, bin_dir, processes):
+    _, last_words = pods
+    path = counting_job(tmp_path, 8, checkpoint={"uri": str(read_only / "ckpt")})
+    server = processes(
+        bin_dir / "elephas-paramserver", "--job", path, "--uid", "1", "--base", tmp_path, "--address", "127.0.0.1",
+        "--port", "0", "--token-file", tmp_path / "token", "--exit-when-done",
+        "--termination-log", tmp_path / "termination-log")
+    assert server.wait() == 1
+    said = last_words()
+    assert (said["state"], said["reason"]) == ("Failed", "CheckpointNotWritable")
+    for part in (str(read_only / "ckpt"), "Read-only file system", f"user {os.geteuid()}", "fsGroup", "subPath"):
+        assert part in said["message"]

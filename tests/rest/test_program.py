@@ -58,6 +58,48 @@ def test_a_checkpoint_folder_that_is_a_file_is_named(start_server, tmp_path):
     assert "ckpt" in process.stderr
 
 
+# A node was cut off, its server lives on, and its volume is mounted a second time.
+@pytest.mark.parametrize("in_a_pod, status", [(False, 1), (True, 0)])
+def test_a_server_whose_successor_has_started_ends_and_says_why(start_server, tmp_path, in_a_pod, status):
+    document = manifest(checkpoint={"uri": "ckpt"})
+    last_words = tmp_path / "termination-log"
+    flags = ["--exit-when-done", "--termination-log", last_words] if in_a_pod else []
+    old = start_server(document, *flags)
+    successor = start_server(document)
+    assert old.process.wait(30) == status
+    assert "has taken over" in old.process.stderr
+    assert successor.alive()
+    assert requests.get(successor.url + "/readyz", timeout=10).ok
+    if in_a_pod:
+        assert json.loads(last_words.read_text())["reason"] == "Fenced"
+
+
+def test_only_damaged_checkpoints_end_the_server_unless_it_may_start_over(start_server, tmp_path):
+    folder = tmp_path / "ckpt" / "u-1"
+    folder.mkdir(parents=True)
+    damaged = [folder / f"checkpoint-{cut:08}-incarnation-5-shard-0-of-1.safetensors" for cut in (1, 2)]
+    for file in damaged:
+        file.write_text("damaged")
+    last_words = tmp_path / "termination-log"
+    process = start_server(manifest(checkpoint={"uri": "ckpt"}), "--termination-log", last_words, wait=False)
+    assert process.wait() == 1
+    said = json.loads(last_words.read_text())
+    assert (said["state"], said["reason"]) == ("Failed", "CheckpointsDamaged")
+    for text in (process.stderr, said["message"]):
+        assert all(str(file) in text for file in damaged)
+        assert "spec.checkpoint.resume: restart" in text
+    assert all(file.exists() for file in damaged)
+    server = start_server(manifest(checkpoint={"uri": "ckpt", "resume": "restart"}))
+    assert [warning["reason"] for warning in server.get("/v1/status").json()["warnings"]][-1] == "StartedOver"
+
+
+@pytest.mark.parametrize("uid", ["../other", "a/b", ".hidden", "two words"])
+def test_a_uid_that_is_no_folders_name_ends_with_2(start_server, uid):
+    process = start_server(manifest(checkpoint={"uri": "ckpt"}), uid=uid, wait=False)
+    assert process.wait() == 2
+    assert "uid" in process.stderr
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [

@@ -135,7 +135,7 @@ def test_a_server_killed_in_the_middle_continues_from_its_checkpoint(start_serve
     while server.get("/v1/status").json()["epoch"] < 1:
         assert worker.train_one(numpy.ones(6))["state"] == "leased"
     folder = server.process.stdout_path.parent / "ckpt"
-    wait_until(lambda: any(path.suffix == ".safetensors" for path in folder.glob("*")), what="the checkpoint")
+    wait_until(lambda: any(path.suffix == ".safetensors" for path in folder.rglob("*")), what="the checkpoint")
     _, at_cut = worker.pull()
     worker.train_one(numpy.ones(6))  # beyond the cut: gone with the kill
     server.process.kill()
@@ -165,7 +165,8 @@ def test_only_a_resumed_run_continues_another_runs_checkpoint(start_server):
     assert Worker(start_server(document, uid="u-2")).joined["initialised"] is False
     resumed = start_server(document, "--resume", uid="u-3")
     assert Worker(resumed).joined["initialised"] is True
-    assert resumed.get("/v1/job").json()["uid"] == "u-1"
+    assert resumed.get("/v1/job").json()["uid"] == "u-3"
+    assert resumed.get("/v1/status").json()["resumedFrom"] == {"uid": "u-1", "epoch": 2}
 
 
 def test_another_layout_is_refused_with_what_differs(server):
