@@ -63,7 +63,8 @@ struct ReduceLrSpec : MonitorSpec {
 struct ModelCheckpointSpec : MonitorSpec {};
 
 struct JobSpec {
-  std::string name;
+  std::string name;           // empty: the cluster is to make one up, from generate_name
+  std::string generate_name;  // metadata.generateName; counts only without a name
   std::string name_space;  // metadata.namespace; empty when left out
   TaskKind task = TaskKind::kTrain;
   Mode mode = Mode::kAsynchronous;
@@ -153,7 +154,10 @@ std::string ToString(const ManifestProblem& problem);
 struct ParsedManifest {
   JobSpec spec;             // meaningful only when `problems` is empty
   nlohmann::json document;  // the manifest as JSON with overrides and defaults applied
-  std::vector<ManifestProblem> problems;          // every problem found, in file order
+  // Every problem found, in file order. Of very many only the first are told; the last one then
+  // says how many more there are.
+  std::vector<ManifestProblem> problems;
+  std::vector<ManifestProblem> warnings;          // what may go wrong with a valid manifest
   std::map<std::string, int, std::less<>> lines;  // of the fields that the text has, by path
 };
 
@@ -178,6 +182,9 @@ Result<ManifestOverride> ParseOverride(std::string_view text);
 // Parses YAML or JSON text (one document). Never throws; everything wrong is in `problems`.
 ParsedManifest ParseManifest(std::string_view text, std::string_view file,
                              const std::vector<ManifestOverride>& overrides = {});
+
+// The same for a manifest that is JSON already, as a cluster has it.
+ParsedManifest ParseManifestJson(const nlohmann::json& document, std::string_view file);
 
 // The path that a URI of the manifest means: `uri` itself when absolute or with scheme file://,
 // else below `base`. kInvalid for a scheme that is not known.

@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "common/job_spec_fields.h"
+#include "common/job_spec_metadata.h"
+#include "common/job_spec_status.h"
 #include "common/optimizer.h"
 
 namespace elephas::manifest {
@@ -268,7 +270,8 @@ void OutputFitsTask(Checked& checked) {
 
 // In reading order; each states one promise of the manifest.
 constexpr void (*kRules[])(Checked&) = {
-    Identity,         Names,
+    Identity,         CheckMetadata,
+    CheckStatus,      Names,
     OneModelSource,   KnownFileEndings,
     DataFitsTask,     FrequencyFitsMode,
     TransportFits,    CompileHasLoss,

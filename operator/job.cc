@@ -11,6 +11,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kDefaultPort = 4000;
+constexpr std::size_t kEnoughProblems = 4096;  // bytes, for a status that people read
 
 // What a cluster adds, or keeps about other versions of the object, is not the manifest's.
 json ManifestOf(const json& object) {
@@ -36,9 +37,12 @@ Job ParseJob(const json& object) {
   if (const auto status = object.find("status"); status != object.end() && status->is_object()) {
     job.status = *status;
   }
-  const std::string text = ManifestOf(object).dump(-1, ' ', false, json::error_handler_t::replace);
-  ParsedManifest manifest = ParseManifest(text, job.name);
+  ParsedManifest manifest = ParseManifestJson(ManifestOf(object), job.name);
   for (const ManifestProblem& problem : manifest.problems) {
+    if (job.problems.size() > kEnoughProblems) {
+      job.problems += "\nand more; elephas validate tells them";
+      break;
+    }
     if (!job.problems.empty()) job.problems += "\n";
     job.problems += problem.path.empty() ? problem.message : problem.path + ": " + problem.message;
   }
