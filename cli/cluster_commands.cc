@@ -340,18 +340,24 @@ int Submit(const Options& options, const ParsedManifest& manifest, json document
     return kExitUsage;
   }
   document["metadata"]["namespace"] = *ns;
-  const ObjectName name{*ns, manifest.spec.name};
+  // Without a name there is nothing to look for and nothing to apply to. A lost answer is not asked
+  // for again: there might be two jobs then.
+  const bool unnamed = manifest.spec.name.empty();
+  ObjectName name{*ns, manifest.spec.name};
   const auto before =
-      WithRetries(cluster, [&] { return cluster.client.Get(kube::kElephasJob, name); });
+      unnamed ? Result<json>(NotFound("it has no name yet"))
+              : WithRetries(cluster, [&] { return cluster.client.Get(kube::kElephasJob, name); });
   if (!before.ok() && before.status().code() != Code::kNotFound) {
     return Complain(cluster, before.status());
   }
-  const auto job = ApplyJob(options, document, cluster);
+  const auto job = unnamed ? cluster.client.Create(kube::kElephasJob, document)
+                           : ApplyJob(options, document, cluster);
   if (!job.ok()) {
     Complain(cluster, job.status());
     // The cluster's rules are part of what a manifest must keep.
     return job.status().code() == Code::kInvalid ? kExitUsage : kExitFailed;
   }
+  name.name = TextAt(*job, "/metadata/name");
   const bool same = before.ok() && TextAt(*before, "/metadata/resourceVersion") ==
                                        TextAt(*job, "/metadata/resourceVersion");
   const char* what = !before.ok() ? "created" : same ? "unchanged" : "configured";

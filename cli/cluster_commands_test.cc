@@ -94,6 +94,21 @@ TEST_F(ClusterCommandsTest, SubmitCreatesThenConfiguresThenLeavesAlone) {
   EXPECT_EQ(Out(), "elephasjob.elephas.dev/digits configured\n");
 }
 
+TEST_F(ClusterCommandsTest, AJobWithoutANameIsCreatedUnderANewOneEachTime) {
+  std::string text = kManifest;
+  text.replace(text.find("{name: digits}"), 14, "{generateName: digits-}");
+  EXPECT_EQ(RunSubmit(text), kExitDone);
+  const std::string first = Out();
+  EXPECT_THAT(first, testing::MatchesRegex("elephasjob.elephas.dev/digits-.+ created\n"));
+  EXPECT_EQ(RunSubmit(text), kExitDone);
+  EXPECT_NE(Out(), first);
+  EXPECT_THAT(client_.TakeCalls(), testing::Not(testing::Contains(testing::StartsWith("apply"))));
+  // What became of a lost request is not known, so it is not repeated.
+  client_.FailNext({.verb = "create"}, Unavailable("away"));
+  EXPECT_EQ(RunSubmit(text), kExitFailed);
+  EXPECT_THAT(Err(), HasSubstr("Unable to connect to the server: away"));
+}
+
 TEST_F(ClusterCommandsTest, SubmitSaysWhenTheJobIsOverAlready) {
   RunSubmit();
   client_.PutStatus(kube::kElephasJob, {"team", "digits"}, Ended("Succeeded", "JobSucceeded"));

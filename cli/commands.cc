@@ -11,6 +11,7 @@
 #include <iostream>
 #include <iterator>
 #include <optional>
+#include <random>
 #include <stop_token>
 #include <string_view>
 #include <thread>
@@ -54,9 +55,26 @@ std::optional<Loaded> Load(const Options& options) {
   }
   ParsedManifest manifest =
       ParseManifest(*text, standard_input ? "<stdin>" : options.manifest, options.overrides);
+  for (const ManifestProblem& warning : manifest.warnings) {
+    std::cerr << "warning: " << ToString(warning) << "\n";
+  }
   if (manifest.problems.empty()) return Loaded{*std::move(text), std::move(manifest)};
   Print(manifest.problems);
   return std::nullopt;
+}
+
+// A job without a name gets what a cluster would give it: metadata.generateName and five letters and
+// digits.
+void MakeUpName(ParsedManifest& manifest) {
+  constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
+  constexpr int kLength = 5;
+  if (!manifest.spec.name.empty()) return;
+  std::random_device random;
+  std::uniform_int_distribution<std::size_t> index(0, kAlphabet.size() - 1);
+  std::string name = manifest.spec.generate_name;
+  for (int i = 0; i < kLength; ++i) name += kAlphabet[index(random)];
+  manifest.document["metadata"]["name"] = name;
+  manifest.spec.name = std::move(name);
 }
 
 // The folder that the manifest's paths start from.
@@ -157,8 +175,9 @@ int Validate(const Options& options) {
 }
 
 int RunJob(const Options& options) {
-  const auto loaded = Load(options);
+  auto loaded = Load(options);
   if (!loaded) return kExitUsage;
+  MakeUpName(loaded->manifest);
   const ParsedManifest* manifest = &loaded->manifest;
   LocalRunOptions local;
   local.base = BaseFolder(options);

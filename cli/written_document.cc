@@ -6,41 +6,14 @@ namespace elephas::cli {
 
 namespace {
 
-using manifest::Node;
 using nlohmann::json;
-
-Result<json> JsonOf(const Node& node) {
-  switch (node.kind) {
-    case Node::Kind::kScalar: {
-      auto value = manifest::ScalarValue(node);
-      if (!value) return Invalid("'" + manifest::Printable(node.text) + "' is no number of JSON");
-      return *std::move(value);
-    }
-    case Node::Kind::kSequence: {
-      json list = json::array();
-      for (const manifest::NodePtr& item : node.items) {
-        ELEPHAS_ASSIGN_OR_RETURN(json value, JsonOf(*item));
-        list.push_back(std::move(value));
-      }
-      return list;
-    }
-    case Node::Kind::kMapping: {
-      json object = json::object();
-      for (const manifest::Entry& entry : node.entries) {
-        ELEPHAS_ASSIGN_OR_RETURN(object[entry.key], JsonOf(*entry.value));
-      }
-      return object;
-    }
-  }
-  return Internal("a node of unknown kind");
-}
 
 Result<json> Read(std::string_view text) {
   const manifest::YamlText yaml = manifest::ReadYaml(text, "", 0, false, "");
   if (yaml.root == nullptr) {
     return Invalid(yaml.problems.empty() ? "not YAML" : yaml.problems.front().message);
   }
-  return JsonOf(*yaml.root);
+  return manifest::JsonOf(*yaml.root);
 }
 
 // The parts of "spec.fit.epochs"; "\." is a dot inside a part.

@@ -7,6 +7,7 @@
 
 #include "common/job_spec_check.h"
 #include "common/job_spec_fields.h"
+#include "common/job_spec_metadata.h"
 #include "common/job_spec_rules.h"
 #include "common/job_spec_yaml.h"
 
@@ -91,8 +92,30 @@ void Store(const Checked& checked, JobSpec& spec) {
   }
 }
 
-ParsedManifest ParseOrThrow(manifest::YamlText yaml, std::string_view file,
-                            const std::vector<ManifestOverride>& overrides) {
+// kubectl apply keeps what it sent in an annotation, beside the others.
+void WarnOfSize(const manifest::Node& root, const Checked& checked, std::string_view file,
+                ParsedManifest& parsed) {
+  constexpr std::string_view kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+  std::size_t annotations = 0;
+  if (const nlohmann::json& given = checked.Get("metadata.annotations"); given.is_object()) {
+    for (const auto& [key, value] : given.items()) {
+      if (key == kLastApplied) return;  // it has fitted, and is replaced
+      annotations += key.size() + value.get_ref<const std::string&>().size();
+    }
+  }
+  const std::size_t bytes = manifest::JsonBytes(root) + 1;
+  if (bytes + kLastApplied.size() + annotations <= manifest::kMaxAnnotationBytes) return;
+  std::string message = "has " + std::to_string(bytes) + " bytes as JSON, too many for the annotation of ";
+  message += std::to_string(manifest::kMaxAnnotationBytes);
+  message +=
+      " bytes in which kubectl apply keeps it: use elephas submit or kubectl apply --server-side, "
+      "or put the model into a ConfigMap (spec.model.configMapRef)";
+  parsed.warnings.push_back({std::string(file), 0, "", std::move(message)});
+}
+
+// `warn`: also of what concerns only files.
+ParsedManifest ParseTree(manifest::YamlText yaml, std::string_view file,
+                         const std::vector<ManifestOverride>& overrides, bool warn) {
   ParsedManifest parsed;
   if (yaml.root == nullptr) {
     parsed.problems = std::move(yaml.problems);
@@ -100,6 +123,7 @@ ParsedManifest ParseOrThrow(manifest::YamlText yaml, std::string_view file,
   }
 
   // The file's problems, then those of each override.
+  std::size_t untold = yaml.untold;
   std::vector<std::vector<ManifestProblem>> by_source(1 + overrides.size());
   by_source[0] = std::move(yaml.problems);
   NodePtr root = std::move(yaml.root);
@@ -124,7 +148,14 @@ ParsedManifest ParseOrThrow(manifest::YamlText yaml, std::string_view file,
     std::move(problems.begin(), problems.end(), std::back_inserter(parsed.problems));
   }
 
+  untold += checked.untold;
+  if (untold > 0) {
+    parsed.problems.push_back(
+        {std::string(file), 0, "", "and " + std::to_string(untold) + " more problems"});
+  }
+
   if (parsed.problems.empty()) {
+    if (warn) WarnOfSize(*root, checked, file, parsed);
     FillComputedDefaults(checked.document);
     Store(checked, parsed.spec);
   }
@@ -140,11 +171,16 @@ ParsedManifest ParseOrThrow(manifest::YamlText yaml, std::string_view file,
   return parsed;
 }
 
-ParsedManifest Unreadable(std::string_view file, const std::exception& error) {
-  ParsedManifest parsed;
-  parsed.problems.push_back(
-      {std::string(file), 0, "", std::string("cannot be read: ") + error.what()});
-  return parsed;
+template <typename Parse>
+ParsedManifest Guarded(std::string_view file, const Parse& parse) {
+  try {
+    return parse();
+  } catch (const std::exception& error) {  // out of memory; nothing else is known to come here
+    ParsedManifest parsed;
+    parsed.problems.push_back(
+        {std::string(file), 0, "", std::string("cannot be read: ") + error.what()});
+    return parsed;
+  }
 }
 
 Result<std::string> PercentDecoded(std::string_view text) {
@@ -204,19 +240,14 @@ Result<ManifestOverride> ParseOverride(std::string_view text) {
 
 ParsedManifest ParseManifest(std::string_view text, std::string_view file,
                              const std::vector<ManifestOverride>& overrides) {
-  try {
-    return ParseOrThrow(manifest::ReadYaml(text, file, 0, true, ""), file, overrides);
-  } catch (const std::exception& error) {  // out of memory; nothing else is known to come here
-    return Unreadable(file, error);
-  }
+  return Guarded(file, [&] {
+    return ParseTree(manifest::ReadYaml(text, file, 0, true, ""), file, overrides, true);
+  });
 }
 
-ParsedManifest ParseManifestJson(const nlohmann::json& document, std::string_view name) {
-  try {
-    return ParseOrThrow(manifest::ReadJson(document, name), name, {});
-  } catch (const std::exception& error) {  // out of memory; nothing else is known to come here
-    return Unreadable(name, error);
-  }
+ParsedManifest ParseManifestJson(const nlohmann::json& document, std::string_view file) {
+  return Guarded(file,
+                 [&] { return ParseTree(manifest::ReadJson(document, file), file, {}, false); });
 }
 
 Result<std::string> ResolveUri(std::string_view uri, std::string_view base) {

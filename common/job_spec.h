@@ -66,7 +66,8 @@ struct ReduceLrSpec : MonitorSpec {
 struct ModelCheckpointSpec : MonitorSpec {};
 
 struct JobSpec {
-  std::string name;
+  std::string name;           // empty: the cluster is to make one up, from generate_name
+  std::string generate_name;  // metadata.generateName; counts only without a name
   std::string name_space;  // metadata.namespace; empty when left out
   TaskKind task = TaskKind::kTrain;
   Mode mode = Mode::kAsynchronous;
@@ -157,7 +158,10 @@ std::string ToString(const ManifestProblem& problem);
 struct ParsedManifest {
   JobSpec spec;             // meaningful only when `problems` is empty
   nlohmann::json document;  // the manifest as JSON with overrides and defaults applied
-  std::vector<ManifestProblem> problems;          // every problem found, in file order
+  // Every problem found, in file order. Of very many only the first are told; the last one then
+  // says how many more there are.
+  std::vector<ManifestProblem> problems;
+  std::vector<ManifestProblem> warnings;          // what may go wrong with a valid manifest
   std::map<std::string, int, std::less<>> lines;  // of the fields that the text has, by path
 };
 
@@ -183,9 +187,8 @@ Result<ManifestOverride> ParseOverride(std::string_view text);
 ParsedManifest ParseManifest(std::string_view text, std::string_view file,
                              const std::vector<ManifestOverride>& overrides = {});
 
-// The same verdict on a manifest that is JSON already, for the memory of one tree instead of a text
-// and its parser. Problems carry `name` and no lines.
-ParsedManifest ParseManifestJson(const nlohmann::json& document, std::string_view name);
+// The same for a manifest that is JSON already, as a cluster has it.
+ParsedManifest ParseManifestJson(const nlohmann::json& document, std::string_view file);
 
 // The path that a URI of the manifest means: `uri` itself when absolute or with scheme file://,
 // else below `base`. kInvalid for a scheme that is not known.

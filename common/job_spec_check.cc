@@ -28,6 +28,9 @@ std::string Describe(const Node& node) {
   if (node.kind == Node::Kind::kMapping) return "a mapping";
   const auto value = ScalarValue(node);
   if (value.has_value() && value->is_string()) return "the text " + Quoted(node.text);
+  if (value.has_value() && value->is_boolean() && value->dump() != node.text) {
+    return Printable(node.text) + ", which is YAML for " + value->dump();
+  }
   return node.text.empty() ? "nothing" : Printable(node.text);
 }
 
@@ -67,7 +70,7 @@ class Checker {
 
  private:
   void Fail(Place place, std::string_view path, std::string message) {
-    checked_.problems.push_back({place, std::string(path), std::move(message)});
+    checked_.Add({place, std::string(path), std::move(message)});
   }
 
   // `node` null: nobody wrote the section; defaults and required fields below it still count.
@@ -80,7 +83,9 @@ class Checker {
     std::map<std::string_view, const Entry*> written;
     if (node != nullptr) {
       for (const Entry& entry : node->entries) {
-        if (FindField(JoinPath(path, entry.key)) == nullptr) {
+        // A key with a dot is no path.
+        if (entry.key.find('.') != std::string::npos ||
+            FindField(JoinPath(path, entry.key)) == nullptr) {
           UnknownField(path, entry);
         } else {
           written[entry.key] = &entry;
@@ -112,6 +117,11 @@ class Checker {
   }
 
   void UnknownField(std::string_view section, const Entry& entry) {
+    // Looking for what was meant costs more than all else here.
+    if (checked_.problems.size() >= kMaxProblems) {
+      ++checked_.untold;
+      return;
+    }
     std::vector<std::string_view> siblings, elsewhere;
     for (const FieldInfo& field : ManifestFields()) {
       if (ParentPath(field.path) == section) {
@@ -159,9 +169,9 @@ class Checker {
           Fail(entry.place, field.path, "is empty");
           return nullptr;
         }
-        return Anything(std::string(field.path), node);
+        return Anything(field.path, node);
       case FieldType::kAny:
-        return Anything(std::string(field.path), node);
+        return Anything(field.path, node);
       case FieldType::kSection:
         break;
     }
@@ -169,6 +179,11 @@ class Checker {
   }
 
   json Text(const FieldInfo& field, const Entry& entry) {
+    const Node& node = *entry.value;
+    if (field.may_be_empty && node.kind == Node::Kind::kScalar && !node.plain &&
+        node.text.empty()) {
+      return nullptr;
+    }
     auto text = TextAt(field.path, *entry.value, entry.place);
     if (!text) return nullptr;
     if (field.type == FieldType::kUri) {
@@ -296,8 +311,9 @@ class Checker {
     for (const Entry& item : entry.value->entries) {
       const Node& node = *item.value;
       const auto value = node.kind == Node::Kind::kScalar ? ScalarValue(node) : std::nullopt;
-      if (value && value->is_string()) {
-        out[item.key] = node.text;
+      checked_.places.emplace(JoinPath(field.path, item.key), item.place);
+      if (value && (value->is_string() || value->is_null())) {
+        out[item.key] = value->is_null() ? "" : node.text;
       } else {
         Fail(item.place, JoinPath(field.path, item.key),
              "must be text, not " + Describe(node) + "; put it in quotes");
@@ -332,20 +348,38 @@ class Checker {
     return wrong > 0 || out.empty() ? json(nullptr) : out;
   }
 
-  json Anything(const std::string& path, const Node& node) {
+  // A place below a field; its text is made only for what is wrong there.
+  struct Step {
+    const Step* above = nullptr;
+    std::string_view key = {};
+    std::size_t index = 0;  // where there is no key
+    [[nodiscard]] std::string Path(std::string_view field) const {
+      if (above == nullptr) return std::string(field);
+      std::string path = above->Path(field);
+      if (key.data() != nullptr) return JoinPath(path, key);
+      path += "[" + std::to_string(index) + "]";
+      return path;
+    }
+  };
+
+  json Anything(std::string_view field, const Node& node) { return Anything(field, Step(), node); }
+
+  json Anything(std::string_view field, const Step& step, const Node& node) {
     switch (node.kind) {
       case Node::Kind::kScalar: {
         auto value = ScalarValue(node);
         if (!value) {
-          Fail(node.place, path, Printable(node.text) + " is not a number that JSON can hold");
+          Fail(node.place, step.Path(field),
+               Printable(node.text) + " is not a number that JSON can hold");
           return nullptr;
         }
         return *std::move(value);
       }
       case Node::Kind::kSequence: {
         json out = json::array();
+        out.get_ref<json::array_t&>().reserve(node.items.size());
         for (const NodePtr& item : node.items) {
-          out.push_back(Anything(path + "[" + std::to_string(out.size()) + "]", *item));
+          out.push_back(Anything(field, {&step, {}, out.size()}, *item));
         }
         return out;
       }
@@ -354,13 +388,21 @@ class Checker {
     }
     json out = json::object();
     for (const Entry& entry : node.entries) {
-      out[entry.key] = Anything(JoinPath(path, entry.key), *entry.value);
+      out[entry.key] = Anything(field, {&step, entry.key}, *entry.value);
     }
     return out;
   }
 
   Checked checked_;
 };
+
+// At most about `most` bytes, in whole characters.
+std::string Bounded(std::string text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
+  text.resize(most);
+  return text + "…";
+}
 
 bool IsBelow(std::string_view path, std::string_view ancestor) {
   return ancestor.empty() || (path.starts_with(ancestor) &&
@@ -390,10 +432,22 @@ bool Checked::IsWrong(std::string_view path) const {
   });
 }
 
+void Checked::Add(LocatedProblem problem) {
+  // A path is as long as the keys on it; the message may quote what was written.
+  constexpr std::size_t kLongestPath = 512, kLongestMessage = 1024;
+  if (problems.size() < kMaxProblems) {
+    problem.path = Bounded(std::move(problem.path), kLongestPath);
+    problem.message = Bounded(std::move(problem.message), kLongestMessage);
+    problems.push_back(std::move(problem));
+  } else {
+    ++untold;
+  }
+}
+
 void Checked::Report(std::string_view path, std::string message) {
   std::string_view at = path;
   while (!at.empty() && !places.contains(at)) at = ParentPath(at);
-  problems.push_back({places[std::string(at)], std::string(path), std::move(message)});
+  Add({places[std::string(at)], std::string(path), std::move(message)});
 }
 
 Checked CheckFields(const Node& root) { return Checker().Run(root); }

@@ -96,18 +96,25 @@ constexpr FieldInfo kFields[] = {
      .doc =
          "The job's name: lower-case letters, digits, '-' and '.', at most 46 characters, because "
          "the names of its pods are made from it.",
-     .required = true,
+     .may_be_empty = true,
+     .default_doc = "made from metadata.generateName; one of the two is required",
      .store = [](JobSpec& s, const json& v) { s.name = v; }},
+    {.path = "metadata.generateName",
+     .type = kText,
+     .doc = "What the job's name begins with, for jobs without a name: five random letters and "
+            "digits follow it, so at most 41 characters.",
+     .may_be_empty = true,
+     .store = [](JobSpec& s, const json& v) { s.generate_name = v; }},
     {.path = "metadata.namespace",
      .type = kText,
      .doc = "The namespace on a cluster.",
+     .may_be_empty = true,
      .default_doc = "the namespace that the client is set to",
      .scope = Scope::kClusterOnly,
      .store = [](JobSpec& s, const json& v) { s.name_space = v; }},
     {.path = "metadata.labels", .type = kTextMap, .doc = "Kubernetes labels of the job."},
     {.path = "metadata.annotations", .type = kTextMap, .doc = "Kubernetes annotations of the job."},
     // What an object read back from a cluster carries.
-    {.path = "metadata.generateName", .type = kAny, .doc = "Set by whoever made the object."},
     {.path = "metadata.finalizers", .type = kAny, .doc = "Set by the cluster."},
     {.path = "metadata.ownerReferences", .type = kAny, .doc = "Set by the cluster."},
     {.path = "metadata.uid", .type = kAny, .doc = "Set by the cluster."},

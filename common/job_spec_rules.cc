@@ -9,6 +9,8 @@
 
 #include "common/job_spec_compile_rules.h"
 #include "common/job_spec_fields.h"
+#include "common/job_spec_metadata.h"
+#include "common/job_spec_status.h"
 
 namespace elephas::manifest {
 
@@ -471,6 +473,9 @@ std::span<const PolicyVariable> PolicyVariables() {
 }
 
 void CheckRules(Checked& checked) {
+  // Kubernetes' own rules of metadata, and the shape of a status: schemas of the API server's, no CEL.
+  CheckMetadata(checked);
+  CheckStatus(checked);
   for (const Rule& rule : ManifestRules()) {
     if (rule.check != nullptr) rule.check(checked, rule);
   }

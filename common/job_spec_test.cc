@@ -83,7 +83,7 @@ spec:
     loss_weights: null
     jit_compile: false
   fit: {epochs: 10, batchSize: 64, validationSplit: 0.1, shuffle: false, seed: 42, onNaN: continue}
-  data: {uri: digits.npz, features: {pixels: x}, labels: y, partitions: 7}
+  data: {uri: digits.npz, features: {pixels: x}, labels: 'y', partitions: 7}
   workers: {replicas: 3, device: cuda, threads: 2, template: {spec: {nodeSelector: {a: b}}}}
   parameterServers: {replicas: 2, port: 4001, template: {metadata: {labels: {c: d}}}}
   transport: rest
@@ -308,7 +308,7 @@ TEST(ManifestOverrides, ProblemsNameTheOverride) {
       ElementsAre(
           "--set spec.fit.epochs=0: spec.fit.epochs: must be at least 1",
           "--set fit.epochs=3: fit: unknown field; did you mean spec.fit?",
-          "--set spec.mode=[: spec.mode: is not valid YAML: end of sequence flow not found",
+          "--set spec.mode=[: spec.mode: is not valid YAML: did not find expected node content",
           "--set spec.task.x=1: spec.task: must be one of train, evaluate, predict, not a mapping",
           "--set .a=1: .a: is not a path like spec.fit.epochs",
           "--set spec.frequency=fit: spec.frequency: 'fit' averages once at the end, which only "

@@ -1,392 +1,318 @@
 #include "common/job_spec_yaml.h"
 
-#include <yaml-cpp/depthguard.h>
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/parser.h>
+#include <yaml.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <map>
-#include <sstream>
+#include <array>
+#include <memory>
+
+#include "common/job_spec_json.h"
+#include "common/job_spec_scalar.h"
+#include "common/job_spec_tree.h"
 
 namespace elephas::manifest {
 
 namespace {
 
-constexpr std::size_t kMaxTextBytes = std::size_t{8} << 20;
-constexpr std::size_t kMaxNodes = 500'000;
-constexpr std::size_t kMaxDepth = 128;
-// What all aliases together may stand for: a few kilobytes of nested aliases can mean terabytes.
-constexpr std::uint64_t kMaxAliasedNodes = 100'000;
-constexpr std::uint64_t kMaxAliasedBytes = std::uint64_t{16} << 20;
+constexpr std::string_view kTagPrefix = "tag:yaml.org,2002:";
 
-bool IsUtf8(std::string_view text) {
-  const auto continuation = [&](std::size_t i) {
-    return i < text.size() && (static_cast<unsigned char>(text[i]) & 0xC0U) == 0x80U;
-  };
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const int length = lead < 0x80                   ? 1
-                       : lead >= 0xC2 && lead < 0xE0 ? 2
-                       : (lead & 0xF0U) == 0xE0U     ? 3
-                       : lead >= 0xF0 && lead < 0xF5 ? 4
-                                                     : 0;
-    if (length == 0) return false;
-    for (int k = 1; k < length; ++k) {
-      if (!continuation(i + static_cast<std::size_t>(k))) return false;
-    }
-    // Overlong forms, surrogates and what lies beyond U+10FFFF.
-    const auto second = length > 2 ? static_cast<unsigned char>(text[i + 1]) : 0U;
-    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
-        (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
-      return false;
-    }
-    i += static_cast<std::size_t>(length);
+int LineAt(std::string_view text, std::size_t offset) {
+  return 1 + static_cast<int>(
+                 std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
+}
+
+std::string_view LineOf(std::string_view text, std::size_t index) {
+  while (index-- > 0) text.remove_prefix(std::min(text.size(), text.find('\n') + 1));
+  return text.substr(0, text.find('\n'));
+}
+
+std::string_view Text(const yaml_char_t* text) {
+  return text == nullptr ? std::string_view() : reinterpret_cast<const char*>(text);
+}
+
+bool IsEmptyDocument(const NodePtr& node) {
+  return node == nullptr || (node->kind == Node::Kind::kScalar && node->plain &&
+                             Resolve(node->text).kind == Resolved::Kind::kNull);
+}
+
+// One document may hold something.
+void KeepOne(NodePtr document, NodePtr* kept) {
+  if (IsEmptyDocument(document)) return;
+  if (*kept != nullptr) {
+    throw Refusal{document->place.line, "holds several documents; one job per manifest"};
+  }
+  *kept = std::move(document);
+}
+
+// Does a scalar fit the tag that it carries? A tag of the core schema is a promise; what is tagged
+// otherwise is text.
+bool FitsTag(std::string_view text, std::string_view type) {
+  const Resolved value = Resolve(text);
+  if (type == "null") return value.kind == Resolved::Kind::kNull;
+  if (type == "bool") return value.kind == Resolved::Kind::kBoolean;
+  if (type == "int") return value.kind == Resolved::Kind::kInteger;
+  if (type == "timestamp") return IsTimestamp(text);
+  if (type == "float") {
+    return value.kind == Resolved::Kind::kFloat ||
+           (value.kind == Resolved::Kind::kInteger && !value.integer.is_number_unsigned());
   }
   return true;
 }
 
-// yaml-cpp writes the escapes \N and \_ (U+0085 and U+00A0) as one byte, which is no UTF-8.
-// Whatever else it gives is, as the text that it read was.
-std::string MendEscapes(const std::string& text) {
-  std::string mended;
-  mended.reserve(text.size());
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    if (lead == 0x85 || lead == 0xA0) mended += '\xC2';
-    const std::size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    mended.append(text, i, length);
-    i += length;
+// libyaml has learnt two things since kubectl's reader was made of it: the escape \/, and question
+// marks inside texts without quotes between [] or {}. `source` is a scalar as it is written, with its
+// anchor and tag.
+void RefuseNewEscapes(std::string_view source, int line) {
+  source.remove_prefix(std::min(source.find('"'), source.size()));
+  for (std::size_t i = 0; i + 1 < source.size(); ++i) {
+    if (source[i] != '\\') continue;
+    if (source[++i] == '/') throw Refusal{line, "is not valid YAML: \\/ is an escape of JSON only"};
   }
-  return mended;
 }
 
-int LineAt(std::string_view text, std::size_t offset) {
-  return 1 +
-         static_cast<int>(std::count(text.begin(), text.begin() + static_cast<long>(offset), '\n'));
-}
-
-std::optional<unsigned> Hex4(std::string_view text, std::size_t at) {
-  if (at + 4 > text.size()) return std::nullopt;
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data() + at, text.data() + at + 4, value, 16);
-  if (error != std::errc() || end != text.data() + at + 4) return std::nullopt;
-  return value;
-}
-
-// JSON writes characters beyond U+FFFF as two \u escapes, which YAML does not know; one \U escape
-// means the same there. `json` must be valid JSON, where backslashes occur in strings only.
-std::string JoinSurrogates(std::string_view json) {
-  std::string out;
-  out.reserve(json.size());
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    if (json[i] != '\\' || i + 1 >= json.size()) {
-      out += json[i];
-      continue;
-    }
-    const auto high = json[i + 1] == 'u' ? Hex4(json, i + 2) : std::nullopt;
-    const auto low = high && json.substr(i + 6, 2) == "\\u" ? Hex4(json, i + 8) : std::nullopt;
-    if (low && *high >= 0xD800 && *high < 0xDC00 && *low >= 0xDC00 && *low < 0xE000) {
-      char escape[16];
-      std::snprintf(escape, sizeof escape, "\\U%08x",
-                    0x10000 + ((*high - 0xD800) << 10U) + (*low - 0xDC00));
-      out += escape;
-      i += 11;
-    } else {
-      out += json.substr(i, 2);
-      ++i;
-    }
+ScalarText ReadScalar(const yaml_event_t& event, int line) {
+  const auto& scalar = event.data.scalar;
+  ScalarText out;
+  out.text.assign(reinterpret_cast<const char*>(scalar.value), scalar.length);
+  std::string_view tag = Text(scalar.tag);
+  out.plain = scalar.plain_implicit != 0 && tag.empty();  // a tag without a name means text
+  out.merge = out.text == "<<" && (out.plain || tag == "tag:yaml.org,2002:merge");
+  if (!tag.starts_with(kTagPrefix)) return out;
+  tag.remove_prefix(kTagPrefix.size());
+  if (!FitsTag(out.text, tag)) {
+    std::string message = "'" + Printable(out.text);
+    message += "' does not fit its tag !!";
+    message += tag;
+    throw Refusal{line, std::move(message)};
   }
+  if (tag == "binary") {
+    auto bytes = FromBase64(out.text);
+    if (!bytes) throw Refusal{line, "a !!binary value is not base64"};
+    if (!IsUtf8(*bytes)) throw Refusal{line, "a !!binary value is not UTF-8 text, as JSON needs it"};
+    out.text = *std::move(bytes);
+  }
+  if (const Resolved value = Resolve(out.text);
+      tag == "float" && value.kind == Resolved::Kind::kInteger) {
+    out.text = nlohmann::json(value.integer.get<double>()).dump();
+  }
+  out.plain = tag == "null" || tag == "bool" || tag == "int" || tag == "float";
   return out;
 }
 
-bool LooksLikeJson(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && (text[first] == '{' || text[first] == '[') &&
-         nlohmann::json::accept(text);
-}
-
-// Thrown inside the handlers below to leave yaml-cpp; caught in ReadYaml.
-struct Refusal {
-  int line;
-  std::string message;
-};
-
-// Builds the tree from yaml-cpp's events, so that nothing is expanded or recursed into before its
-// size is known.
-class TreeBuilder final : public YAML::EventHandler {
+// One of the texts between lines of "---".
+class DocumentReader {
  public:
-  TreeBuilder(std::string_view file, int source, bool with_lines, std::string where,
-              std::vector<ManifestProblem>* problems)
-      : file_(file),
-        source_(source),
-        with_lines_(with_lines),
-        where_(std::move(where)),
-        problems_(*problems) {}
-
-  NodePtr TakeRoot() { return std::move(root_); }
-
-  void OnDocumentStart(const YAML::Mark& /*mark*/) override { anchors_.clear(); }
-  void OnDocumentEnd() override {}
-
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    AddScalar(mark, "", true, anchor);
+  // `lines_before` it in the whole text.
+  DocumentReader(std::string_view text, int lines_before, TreeBuilder* builder)
+      : text_(text), lines_before_(lines_before), builder_(*builder) {
+    if (yaml_parser_initialize(&parser_) == 0) throw std::bad_alloc();
+    // Nothing has no address, and libyaml insists on one.
+    const char* const begin = text.empty() ? "" : text.data();
+    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(begin),
+                                 text.size());
   }
+  ~DocumentReader() { yaml_parser_delete(&parser_); }
+  DocumentReader(const DocumentReader&) = delete;
+  DocumentReader& operator=(const DocumentReader&) = delete;
 
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                const std::string& value) override {
-    // yaml-cpp says "?" for plain scalars and "!" for quoted ones.
-    if (tag != "?" && tag != "!" && tag != "tag:yaml.org,2002:str") RefuseTag(mark, tag);
-    AddScalar(mark, value, tag == "?", anchor);
-  }
-
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value /*style*/) override {
-    if (tag != "?" && tag != "!" && tag != "tag:yaml.org,2002:seq") RefuseTag(mark, tag);
-    Open(Node::Kind::kSequence, mark, anchor);
-  }
-  void OnSequenceEnd() override { Close(); }
-
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value /*style*/) override {
-    if (tag != "?" && tag != "!" && tag != "tag:yaml.org,2002:map") RefuseTag(mark, tag);
-    Open(Node::Kind::kMapping, mark, anchor);
-  }
-  void OnMapEnd() override { Close(); }
-
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    const auto found = anchors_.find(anchor);
-    if (found == anchors_.end()) throw Refusal{mark.line + 1, "an alias inside its own anchor"};
-    aliased_nodes_ += found->second.nodes;
-    aliased_bytes_ += found->second.bytes;
-    if (aliased_nodes_ > kMaxAliasedNodes || aliased_bytes_ > kMaxAliasedBytes) {
-      throw Refusal{mark.line + 1, "aliases stand for more than a manifest may hold"};
+  // Null when there is nothing in it.
+  NodePtr Read() {
+    for (;;) {
+      yaml_event_t event;
+      if (yaml_parser_parse(&parser_, &event) == 0) Fail();
+      const std::unique_ptr<yaml_event_t, decltype(&yaml_event_delete)> owner(&event,
+                                                                              &yaml_event_delete);
+      if (event.type == YAML_STREAM_END_EVENT) return std::move(root_);
+      Take(event);
     }
-    Add(found->second, mark, 0);
   }
 
  private:
-  struct Sized {
-    NodePtr node;
-    std::uint64_t nodes = 1, bytes = 0;  // aliases below it expanded
-  };
-  struct Frame {
-    std::shared_ptr<Node> node;
-    YAML::anchor_t anchor = 0;
-    std::uint64_t nodes = 1, bytes = 0;
-    bool has_key = false, skip = false;  // skip: the key was refused, its value is dropped
-    std::string key;
-    Place key_place;
-    std::map<std::string, int, std::less<>> key_lines;
-  };
-
-  [[nodiscard]] Place At(const YAML::Mark& mark) const {
-    return {source_, with_lines_ ? mark.line + 1 : 0};
-  }
-
-  void Report(Place place, std::string path, std::string message) {
-    problems_.push_back({std::string(file_), place.line, std::move(path), std::move(message)});
-  }
-
-  [[noreturn]] static void RefuseTag(const YAML::Mark& mark, const std::string& tag) {
-    throw Refusal{mark.line + 1,
-                  "the tag " + Printable(tag) + " is not supported; write the value without a tag"};
-  }
-
-  // The path of what is being added to the innermost frame.
-  [[nodiscard]] std::string Path() const {
-    std::string path = where_;
-    for (const Frame& frame : stack_) {
-      if (frame.node->kind == Node::Kind::kMapping) {
-        if (frame.has_key) path = JoinPath(path, frame.key);
-      } else {
-        path += "[" + std::to_string(frame.node->items.size()) + "]";
-      }
-    }
-    return path;
-  }
-
-  void AddScalar(const YAML::Mark& mark, const std::string& text, bool plain,
-                 YAML::anchor_t anchor) {
-    auto node = std::make_shared<Node>();
-    node->kind = Node::Kind::kScalar;
-    node->place = At(mark);
-    node->text = MendEscapes(text);
-    node->plain = plain;
-    CountNode(mark);
-    Add({std::move(node), 1, text.size()}, mark, anchor);
-  }
-
-  void Open(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
-    if (stack_.size() >= kMaxDepth) {
-      throw Refusal{mark.line + 1, "nested deeper than " + std::to_string(kMaxDepth) + " levels"};
-    }
-    CountNode(mark);
-    Frame frame;
-    frame.node = std::make_shared<Node>();
-    frame.node->kind = kind;
-    frame.node->place = At(mark);
-    frame.anchor = anchor;
-    stack_.push_back(std::move(frame));
-  }
-
-  void Close() {
-    Frame frame = std::move(stack_.back());
-    stack_.pop_back();
-    YAML::Mark mark;
-    mark.line = frame.node->place.line - 1;
-    Add({std::move(frame.node), frame.nodes, frame.bytes}, mark, frame.anchor);
-  }
-
-  void CountNode(const YAML::Mark& mark) {
-    if (++nodes_ > kMaxNodes) {
-      throw Refusal{mark.line + 1, "more than " + std::to_string(kMaxNodes) + " values"};
+  void Take(const yaml_event_t& event) {
+    const int line = static_cast<int>(event.start_mark.line) + 1 + lines_before_;
+    const auto name = [](const yaml_char_t* anchor) { return std::string(Text(anchor)); };
+    switch (event.type) {
+      case YAML_DOCUMENT_START_EVENT:
+        builder_.StartDocument();
+        break;
+      case YAML_DOCUMENT_END_EVENT:
+        KeepOne(builder_.TakeRoot(), &root_);
+        break;
+      case YAML_SCALAR_EVENT:
+        RefuseWhatIsNew(event, line);
+        builder_.Scalar(line, ReadScalar(event, line), name(event.data.scalar.anchor));
+        break;
+      case YAML_ALIAS_EVENT:
+        builder_.Alias(line, name(event.data.alias.anchor));
+        break;
+      case YAML_SEQUENCE_START_EVENT:
+        EnterFlow(event.data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE);
+        builder_.Open(Node::Kind::kSequence, line, name(event.data.sequence_start.anchor));
+        break;
+      case YAML_MAPPING_START_EVENT:
+        EnterFlow(event.data.mapping_start.style == YAML_FLOW_MAPPING_STYLE);
+        builder_.Open(Node::Kind::kMapping, line, name(event.data.mapping_start.anchor));
+        break;
+      case YAML_SEQUENCE_END_EVENT:
+      case YAML_MAPPING_END_EVENT:
+        if (flow_depth_ > 0) --flow_depth_;
+        builder_.Close();
+        break;
+      default:
+        break;
     }
   }
 
-  void Add(const Sized& child, const YAML::Mark& mark, YAML::anchor_t anchor) {
-    if (anchor != 0) anchors_[anchor] = child;
-    if (stack_.empty()) {
-      root_ = child.node;
-      return;
-    }
-    Frame& frame = stack_.back();
-    frame.nodes += child.nodes;
-    frame.bytes += child.bytes;
-    if (frame.node->kind == Node::Kind::kSequence) {
-      frame.node->items.push_back(child.node);
-    } else if (!frame.has_key) {
-      TakeKey(frame, *child.node, At(mark));
-    } else {
-      if (!frame.skip) frame.node->entries.push_back({frame.key, frame.key_place, child.node});
-      frame.has_key = frame.skip = false;
+  // What is inside [] or {} is so, too.
+  void EnterFlow(bool flow) {
+    if (flow || flow_depth_ > 0) ++flow_depth_;
+  }
+
+  void RefuseWhatIsNew(const yaml_event_t& event, int line) {
+    const auto& scalar = event.data.scalar;
+    if (scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE) {
+      RefuseNewEscapes(SourceOf(event), line);
+    } else if (scalar.style == YAML_PLAIN_SCALAR_STYLE && flow_depth_ > 0 &&
+               Text(scalar.value).find('?') != std::string_view::npos) {
+      throw Refusal{line, "is not valid YAML: a text with ? between [] or {} needs quotes"};
     }
   }
 
-  void TakeKey(Frame& frame, const Node& key, Place place) {
-    const std::string path = Path();
-    frame.has_key = true;
-    frame.skip = true;
-    frame.key_place = place;
-    frame.key = key.kind == Node::Kind::kScalar ? key.text : "?";
-    if (key.kind != Node::Kind::kScalar || (key.plain && key.text.empty())) {
-      Report(place, path, "a key must be text");
-    } else if (key.plain && key.text == "<<") {
-      Report(place, path, "merge keys (<<) are not supported; write the fields out");
-    } else if (const auto [it, fresh] = frame.key_lines.emplace(key.text, place.line); !fresh) {
-      Report(place, JoinPath(path, key.text),
-             "is given twice" + (place.line > 0
-                                     ? "; the first is on line " + std::to_string(it->second)
-                                     : std::string()));
-    } else {
-      frame.skip = false;
-    }
+  // The text of an event. Called in the order of the text: libyaml counts in characters.
+  std::string_view SourceOf(const yaml_event_t& event) {
+    const std::size_t begin = Seek(event.start_mark.index);
+    return text_.substr(begin, Seek(event.end_mark.index) - begin);
   }
 
-  std::string_view file_;
-  int source_;
-  bool with_lines_;
-  std::string where_;
-  std::vector<ManifestProblem>& problems_;
-  std::vector<Frame> stack_;
-  std::map<YAML::anchor_t, Sized> anchors_;
+  std::size_t Seek(std::size_t character) {
+    if (character < character_) offset_ = character_ = 0;
+    for (; character_ < character && offset_ < text_.size(); ++character_) {
+      do ++offset_;
+      while (offset_ < text_.size() && (static_cast<unsigned char>(text_[offset_]) & 0xC0U) == 0x80U);
+    }
+    return offset_;
+  }
+
+  [[noreturn]] void Fail() const {
+    if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
+    const bool reading = parser_.error == YAML_READER_ERROR;
+    const std::size_t index =
+        reading ? static_cast<std::size_t>(
+                      LineAt(text_, std::min(parser_.problem_offset, text_.size())) - 1)
+                : parser_.problem_mark.line;
+    std::string message = "is not valid YAML: ";
+    message += parser_.problem == nullptr ? "unknown problem" : parser_.problem;
+    const std::string_view line = LineOf(text_, index);
+    if (line.substr(0, line.find_first_not_of(" \t")).find('\t') != std::string_view::npos) {
+      message += "; a tab cannot indent";
+    }
+    throw Refusal{static_cast<int>(index) + 1 + lines_before_, std::move(message)};
+  }
+
+  std::string_view text_;
+  int lines_before_;
+  TreeBuilder& builder_;
+  yaml_parser_t parser_{};
   NodePtr root_;
-  std::size_t nodes_ = 0;
-  std::uint64_t aliased_nodes_ = 0, aliased_bytes_ = 0;
+  int flow_depth_ = 0;
+  std::size_t offset_ = 0, character_ = 0;  // the same place, in bytes and in characters
 };
 
-bool IsEmptyDocument(const NodePtr& node) {
-  return node == nullptr ||
-         (node->kind == Node::Kind::kScalar && node->plain && node->text.empty());
+// kubectl cuts the text at lines that begin with "---" before it reads any of it as YAML, and ends
+// the last line. `line` is how many come before the text.
+void ReadDocuments(std::string_view text, int line, TreeBuilder& builder, NodePtr* root) {
+  std::size_t begin = 0;
+  int first_line = line;
+  const auto read = [&](std::size_t end) {
+    const std::string_view document = text.substr(begin, end - begin);
+    if (document.empty() || document.ends_with('\n')) {
+      KeepOne(DocumentReader(document, first_line, &builder).Read(), root);
+    } else {
+      const std::string ended = std::string(document) + "\n";
+      KeepOne(DocumentReader(ended, first_line, &builder).Read(), root);
+    }
+  };
+  for (std::size_t at = 0; at < text.size(); ++line) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view whole = text.substr(at, end - at);
+    if (whole.starts_with("---")) {
+      const auto rest = whole.find_first_not_of(" \t\r\v\f", 3);
+      if (rest != std::string_view::npos && whole[rest] != '#') {
+        throw Refusal{line + 1, "a line of --- holds nothing else; kubectl refuses it"};
+      }
+      // The mark before the first document stays with it.
+      if (at > begin) {
+        read(at);
+        begin = std::min(end + 1, text.size());
+        first_line = line + 1;
+      }
+    }
+    at = end + 1;
+  }
+  read(text.size());
 }
 
-NodePtr ReadDocuments(const std::string& text, std::string_view file, int source, bool with_lines,
-                      const std::string& where, std::vector<ManifestProblem>* problems) {
-  std::istringstream stream(text);
-  YAML::Parser parser(stream);
-  NodePtr root;
-  TreeBuilder builder(file, source, with_lines, where, problems);
-  while (parser.HandleNextDocument(builder)) {
-    NodePtr document = builder.TakeRoot();
-    if (IsEmptyDocument(document)) continue;
-    if (root != nullptr) {
-      throw Refusal{document->place.line, "holds several documents; one job per manifest"};
+// What begins like a JSON object is read as one, and what follows it as YAML. What turns out to be
+// none is YAML from its beginning.
+NodePtr ReadText(std::string_view text, std::string_view file, int source, bool with_lines,
+                 const std::string& where, YamlText* result) {
+  const auto first = text.find_first_not_of(" \t\r\n\v\f");
+  if (first != std::string_view::npos && text[first] == '{') {
+    TreeBuilder builder(file, source, with_lines, where, result);
+    const std::size_t end = BuildFromJsonText(text, builder);
+    if (end > 0) {
+      NodePtr root = builder.TakeRoot();
+      const std::size_t rest = std::min(text.find_first_not_of(" \t\r", end), text.size());
+      const std::size_t begin = rest + (text.substr(rest).starts_with('\n') ? 1 : 0);
+      if (begin < text.size()) {
+        ReadDocuments(text.substr(begin), LineAt(text, begin) - 1, builder, &root);
+      }
+      return root;
     }
-    root = std::move(document);
+    *result = {};
   }
-  if (root == nullptr) throw Refusal{with_lines ? 1 : 0, "is empty"};
+  NodePtr root;
+  TreeBuilder builder(file, source, with_lines, where, result);
+  ReadDocuments(text, 0, builder, &root);
   return root;
 }
 
-template <typename Integer>
-bool ParseWhole(std::string_view text, Integer* value, int base = 10) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value, base);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-bool AllDigits(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-// digits [. digits] [e [sign] digits], with digits on at least one side of the point.
-bool LooksLikeFloat(std::string_view text) {
-  const auto exponent = text.find_first_of("eE");
-  if (exponent != std::string_view::npos) {
-    std::string_view power = text.substr(exponent + 1);
-    if (!power.empty() && (power[0] == '+' || power[0] == '-')) power.remove_prefix(1);
-    if (!AllDigits(power)) return false;
-    text = text.substr(0, exponent);
+// A reading that ended as it should, or what ended it.
+template <typename Reading>
+YamlText Guarded(std::string_view file, bool with_lines, const std::string& where,
+                 const Reading& reading) {
+  YamlText result;
+  const auto fail = [&](int line, std::string message) {
+    result.problems.push_back(
+        {std::string(file), with_lines ? line : 0, where, std::move(message)});
+    result.root = nullptr;
+  };
+  try {
+    result.root = reading(&result);
+    if (result.root == nullptr) fail(1, "is empty");
+  } catch (const Refusal& refusal) {
+    fail(refusal.line, refusal.message);
+  } catch (const std::exception& error) {
+    fail(0, "cannot be read: " + Printable(error.what()));
   }
-  const auto point = text.find('.');
-  if (point == std::string_view::npos) return AllDigits(text);
-  const std::string_view before = text.substr(0, point), after = text.substr(point + 1);
-  return (before.empty() || AllDigits(before)) && (after.empty() || AllDigits(after)) &&
-         !(before.empty() && after.empty());
+  return result;
 }
 
-std::optional<nlohmann::json> NumberValue(std::string_view text, bool* is_number) {
-  *is_number = true;
-  std::string_view digits = text;
-  const bool negative = !digits.empty() && digits[0] == '-';
-  if (!digits.empty() && (digits[0] == '-' || digits[0] == '+')) digits.remove_prefix(1);
-  if (digits == ".inf" || digits == ".Inf" || digits == ".INF" || digits == ".nan" ||
-      digits == ".NaN" || digits == ".NAN") {
-    return std::nullopt;
-  }
-  if (digits.starts_with("0x") || digits.starts_with("0o")) {
-    std::uint64_t value = 0;
-    if (digits == text && ParseWhole(digits.substr(2), &value, digits[1] == 'x' ? 16 : 8)) {
-      return nlohmann::json(value);
+// What Go's encoder writes for a string.
+std::size_t JsonBytesOf(std::string_view text) {
+  std::size_t bytes = 2 + text.size();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t' || c == '\b' || c == '\f') {
+      bytes += 1;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == '<' || c == '>' || c == '&') {
+      bytes += 5;
+    } else if (const auto rest = text.substr(i, 3);
+               rest == "\xE2\x80\xA8" || rest == "\xE2\x80\xA9") {
+      bytes += 3;
     }
   }
-  // 010 is ten in YAML 1.2 and eight in YAML 1.1: neither is guessed, it stays text.
-  const bool leading_zero =
-      digits.size() > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9';
-  if (AllDigits(digits) && !leading_zero) {
-    std::int64_t whole = 0;
-    std::uint64_t large = 0;
-    const std::string_view with_sign = text[0] == '+' ? digits : text;
-    if (ParseWhole(with_sign, &whole)) return nlohmann::json(whole);
-    if (!negative && ParseWhole(digits, &large)) return nlohmann::json(large);
-    return std::nullopt;
-  }
-  if (LooksLikeFloat(digits) && !leading_zero) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    // A number too small to tell from zero is out of range for from_chars too; zero is what it
-    // means.
-    if (error == std::errc::result_out_of_range && digits.find("e-") == std::string_view::npos &&
-        digits.find("E-") == std::string_view::npos) {
-      return std::nullopt;
-    }
-    if (error == std::errc::result_out_of_range) value = 0;
-    return nlohmann::json(negative ? -value : value);
-  }
-  *is_number = false;
-  return std::nullopt;
+  return bytes;
 }
 
 }  // namespace
@@ -422,48 +348,88 @@ std::string Printable(std::string_view text) {
 
 YamlText ReadYaml(std::string_view text, std::string_view file, int source, bool with_lines,
                   const std::string& where) {
-  YamlText result;
-  const auto fail = [&](int line, std::string message) {
-    result.problems.push_back(
-        {std::string(file), with_lines ? line : 0, where, std::move(message)});
-    result.root = nullptr;
-    return result;
-  };
-  if (text.size() > kMaxTextBytes) {
-    return fail(0, "is larger than " + std::to_string(kMaxTextBytes >> 20U) + " MiB");
-  }
-  if (!IsUtf8(text)) return fail(0, "is not UTF-8 text");
-  if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
-    return fail(LineAt(text, nul), "holds a NUL character");
-  }
-  try {
-    const std::string yaml = LooksLikeJson(text) ? JoinSurrogates(text) : std::string(text);
-    result.root = ReadDocuments(yaml, file, source, with_lines, where, &result.problems);
-    return result;
-  } catch (const Refusal& refusal) {
-    return fail(refusal.line, refusal.message);
-  } catch (const YAML::DeepRecursion& error) {
-    return fail(error.mark.line + 1, "nested deeper than " + std::to_string(kMaxDepth) + " levels");
-  } catch (const YAML::Exception& error) {
-    return fail(error.mark.is_null() ? 0 : error.mark.line + 1,
-                "is not valid YAML: " + Printable(error.msg));
-  } catch (const std::exception& error) {
-    return fail(0, "cannot be read: " + Printable(error.what()));
-  }
+  return Guarded(file, with_lines, where, [&](YamlText* result) {
+    if (text.size() > kMaxTextBytes) {
+      throw Refusal{0, "is larger than " + std::to_string(kMaxTextBytes >> 20U) + " MiB"};
+    }
+    if (!IsUtf8(text)) throw Refusal{0, "is not UTF-8 text"};
+    if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
+      throw Refusal{LineAt(text, nul), "holds a NUL character"};
+    }
+    return ReadText(text, file, source, with_lines, where, result);
+  });
+}
+
+YamlText ReadJson(const nlohmann::json& document, std::string_view file) {
+  return Guarded(file, false, "", [&](YamlText* result) {
+    TreeBuilder builder(file, 0, false, "", result);
+    BuildFromJson(document, builder);
+    return builder.TakeRoot();
+  });
 }
 
 std::optional<nlohmann::json> ScalarValue(const Node& scalar) {
-  const std::string& text = scalar.text;
-  if (!scalar.plain) return nlohmann::json(text);
-  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") {
-    return nlohmann::json(nullptr);
+  if (!scalar.plain) return nlohmann::json(scalar.text);
+  const Resolved value = Resolve(scalar.text);
+  switch (value.kind) {
+    case Resolved::Kind::kNull:
+      return nlohmann::json(nullptr);
+    case Resolved::Kind::kBoolean:
+      return nlohmann::json(value.boolean);
+    case Resolved::Kind::kInteger:
+      return SentInteger(value.integer);
+    case Resolved::Kind::kFloat:
+      return SentNumber(value.number);
+    case Resolved::Kind::kText:
+      break;
   }
-  if (text == "true" || text == "True" || text == "TRUE") return nlohmann::json(true);
-  if (text == "false" || text == "False" || text == "FALSE") return nlohmann::json(false);
-  bool is_number = false;
-  auto number = NumberValue(text, &is_number);
-  if (is_number) return number;
-  return nlohmann::json(text);
+  return nlohmann::json(scalar.text);
+}
+
+Result<nlohmann::json> JsonOf(const Node& node) {
+  switch (node.kind) {
+    case Node::Kind::kScalar: {
+      auto value = ScalarValue(node);
+      if (!value) return Invalid("'" + Printable(node.text) + "' is not a number that JSON can hold");
+      return *std::move(value);
+    }
+    case Node::Kind::kSequence: {
+      nlohmann::json list = nlohmann::json::array();
+      for (const NodePtr& item : node.items) {
+        ELEPHAS_ASSIGN_OR_RETURN(nlohmann::json value, JsonOf(*item));
+        list.push_back(std::move(value));
+      }
+      return list;
+    }
+    case Node::Kind::kMapping: {
+      nlohmann::json object = nlohmann::json::object();
+      for (const Entry& entry : node.entries) {
+        ELEPHAS_ASSIGN_OR_RETURN(object[entry.key], JsonOf(*entry.value));
+      }
+      return object;
+    }
+  }
+  return Internal("a node of unknown kind");
+}
+
+std::size_t JsonBytes(const Node& node) {
+  std::size_t bytes = 0;
+  switch (node.kind) {
+    case Node::Kind::kScalar: {
+      const auto value = ScalarValue(node);
+      if (!value) return 0;
+      return value->is_string() ? JsonBytesOf(node.text) : value->dump().size();
+    }
+    case Node::Kind::kSequence:
+      for (const NodePtr& item : node.items) bytes += JsonBytes(*item) + 1;
+      return 1 + std::max<std::size_t>(bytes, 1);
+    case Node::Kind::kMapping:
+      for (const Entry& entry : node.entries) {
+        bytes += JsonBytesOf(entry.key) + 1 + JsonBytes(*entry.value) + 1;
+      }
+      return 1 + std::max<std::size_t>(bytes, 1);
+  }
+  return bytes;
 }
 
 NodePtr WithValueAt(const NodePtr& root, const std::vector<std::string>& path, const NodePtr& value,

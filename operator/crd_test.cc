@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <set>
 #include <sstream>
 
 #include "common/job_spec_fields.h"
+#include "common/job_spec_status.h"
 #include "operator/yaml_text.h"
 
 namespace elephas {
@@ -66,6 +68,26 @@ TEST(Crd, EveryFieldOfTheManifestIsThereAndDescribed) {
                                               schema.value("default", ordered_json()).is_object()))
         << field.path;
   }
+}
+
+// The command line knows the status by these.
+TEST(Crd, TheFieldsOfTheStatusAreThoseThatManifestsMayCarry) {
+  std::set<std::string> leaves;
+  const std::function<void(const ordered_json&, const std::string&)> walk =
+      [&](const ordered_json& schema, const std::string& path) {
+        if (schema.contains("properties")) {
+          for (const auto& [name, child] : schema["properties"].items()) {
+            walk(child, path.empty() ? name : path + "." + name);
+          }
+        } else if (schema.contains("items")) {
+          walk(schema["items"], path + "[]");
+        } else {
+          leaves.insert(schema.contains("additionalProperties") ? path + ".*" : path);
+        }
+      };
+  walk(At("status"), "");
+  const auto fields = manifest::StatusFields();
+  EXPECT_EQ(leaves, std::set<std::string>(fields.begin(), fields.end()));
 }
 
 TEST(Crd, EveryTypeIsStructural) {

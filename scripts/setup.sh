@@ -27,7 +27,7 @@ packages=(
   g++ make cmake ninja-build ccache pkg-config git unzip ca-certificates
   python3 python3-venv
   libcpprest-dev libboost-dev libssl-dev zlib1g-dev
-  nlohmann-json3-dev libyaml-cpp-dev libspdlog-dev libcli11-dev
+  nlohmann-json3-dev libyaml-dev libyaml-cpp-dev libspdlog-dev libcli11-dev
   libhdf5-dev libzip-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
@@ -309,7 +309,7 @@ the module proxy gave none"
     rm -rf "$cluster.new"
     mkdir -p "$cluster.new/bin"
     "$go" build -p "$(nproc)" -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "$flags" \
-      -o "$cluster.new/bin/" ./kubernetes ./etcd ./coredns helm.sh/helm/v3/cmd/helm >>"$log" 2>&1
+      -o "$cluster.new/bin/" ./kubernetes ./etcd ./coredns ./manifest-judge helm.sh/helm/v3/cmd/helm >>"$log" 2>&1
   ) || {
     local failed=$?
     tail -n 20 "$log" >&2

@@ -78,8 +78,7 @@ auto Patiently(std::chrono::seconds timeout, Function&& call) {
 Result<JobSpec> FetchSpec(JobClient& client, std::chrono::seconds timeout, std::string& uid) {
   ELEPHAS_ASSIGN_OR_RETURN(const json reply, Patiently(timeout, [&] { return client.Job(); }));
   uid = reply.value("uid", "");
-  ParsedManifest manifest =
-      ParseManifest(reply.value("manifest", json()).dump(), "the server's job");
+  ParsedManifest manifest = ParseManifestJson(reply.value("manifest", json()), "the server's job");
   if (!manifest.problems.empty()) return Invalid(ToString(manifest.problems.front()));
   return std::move(manifest.spec);
 }
