@@ -291,11 +291,12 @@ std::string KnownObject(std::string_view x, std::string_view names, const Vocabu
 // $X$ is a list, or a mapping by output name.
 constexpr std::string_view kIsContainer =
     "(type($X$) == list || (type($X$) == map && !('class_name' in $X$)))";
-// Its items, whichever it is.
-constexpr std::string_view kItems = "(type($X$) == list ? $X$ : $X$.map(k, $X$[k]))";
+// Its items, whichever it is; none of too many.
+constexpr std::string_view kItems =
+    "($X$.size() > $MANY$ ? dyn([]) : type($X$) == list ? $X$ : $X$.map(k, $X$[k]))";
 
 std::string At(std::string_view x, std::string_view text) {
-  return Filled(std::string(text), {{"X", x}});
+  return Filled(std::string(text), {{"X", x}, {"MANY", std::to_string(kMostVisited)}});
 }
 
 std::string KnownMetrics(const std::string& x, int depth) {
@@ -319,7 +320,8 @@ std::vector<Rule> LossRules() {
   const std::string items = At("variables.loss", kItems);
   const std::string container = At("variables.loss", kIsContainer);
   std::string there = "variables.compile == null || (variables.loss != null && (!" + container;
-  there += " || " + items + ".exists(x, x != null)))";
+  there += " || " + At("variables.loss", "$X$.size() > $MANY$") + " || " + items;
+  there += ".exists(x, x != null)))";
   std::string known = "variables.loss == null || (" + container + " ? " + items;
   known += ".all(x, x == null || " + KnownObject("x", "variables.lossNames", kLosses) + ") : ";
   known += KnownObject("variables.loss", "variables.lossNames", kLosses) + ")";
@@ -338,8 +340,8 @@ std::vector<Rule> LossRules() {
        Unless(kNeedsNoLoss,
               At("variables.lossWeights",
                  "$X$ == null || type($X$) == int || type($X$) == double || ((type($X$) == list || "
-                 "type($X$) == map) && (type($X$) == list ? $X$ : $X$.map(k, $X$[k])).all(x, "
-                 "x == null || type(x) == int || type(x) == double))")),
+                 "type($X$) == map) && ($X$.size() > $MANY$ ? dyn([]) : type($X$) == list ? $X$ : "
+                 "$X$.map(k, $X$[k])).all(x, x == null || type(x) == int || type(x) == double))")),
        "must be numbers: a list, or a mapping from output name", LossWeightsAreNumbers},
   };
 }
@@ -377,7 +379,7 @@ constexpr std::string_view kFittingOptions =
     "$KINDS$[k] == 'boolean' ? type($CONFIG$[k]) == bool : "
     "$KINDS$[k] == 'text' ? type($CONFIG$[k]) == string : "
     "$KINDS$[k] == 'numbers' ? type($CONFIG$[k]) == list && "
-    "$CONFIG$[k].all(n, type(n) == int || type(n) == double) : "
+    "($CONFIG$[k].size() > $MANY$ || $CONFIG$[k].all(n, type(n) == int || type(n) == double)) : "
     "$KINDS$[k] == 'rate' ? type($CONFIG$[k]) == int || type($CONFIG$[k]) == double || "
     "type($CONFIG$[k]) == map : $KINDS$[k] == 'anything') && "
     "(!(k in $BOUNDS$) || (type($CONFIG$[k]) != int && type($CONFIG$[k]) != double) || "
@@ -406,8 +408,10 @@ std::vector<Rule> OptimizerRules() {
   };
   const auto fitting = [](std::string_view config, std::string_view kinds,
                           std::string_view bounds) {
-    return Filled(std::string(kFittingOptions),
-                  {{"CONFIG", config}, {"KINDS", kinds}, {"BOUNDS", bounds}});
+    return Filled(std::string(kFittingOptions), {{"CONFIG", config},
+                                                 {"KINDS", kinds},
+                                                 {"BOUNDS", bounds},
+                                                 {"MANY", std::to_string(kMostVisited)}});
   };
   return {
       row("optimizer-is-known",

@@ -22,8 +22,9 @@ inline constexpr std::size_t kMaxNameLength = 63 - std::string_view("-paramserve
 // Of a kText or kUri, in characters; longer ones are nobody's path, and the CRD's rules need a
 // bound.
 inline constexpr std::size_t kMaxTextLength = 4096;
-// Of a kWeights, for the same reason; no dataset of ours has as many classes.
-inline constexpr std::size_t kMaxWeights = 65536;
+// Of a kWeights, for the same reason, and because an API server's time grows with the square of it:
+// more than the classes of the largest ImageNet.
+inline constexpr std::size_t kMaxWeights = 32768;
 
 enum class FieldType : std::uint8_t {
   kSection,  // a mapping whose fields are rows of this table

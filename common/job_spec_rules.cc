@@ -245,10 +245,11 @@ constexpr std::size_t kMostCompared = 300;
 
 void AddNameRules(const std::string& field, std::vector<Rule>& rules) {
   const std::string path = "spec.data." + field, value = "variables." + field;
+  const std::string many = ".size() > " + std::to_string(kMostVisited) + " || ";
   std::string shape = value + " == null || (type(" + value + ") == string ? " + GoodName(value);
-  shape += " : type(" + value + ") == list ? " + value + ".all(n, " + GoodName("n") + ")";
-  shape +=
-      " : type(" + value + ") == map && " + value + ".all(k, " + GoodName(value + "[k]") + "))";
+  shape += " : type(" + value + ") == list ? " + value + many;
+  shape += value + ".all(n, " + GoodName("n") + ") : type(" + value + ") == map && (" + value;
+  shape += many + value + ".all(k, " + GoodName(value + "[k]") + ")))";
   rules.push_back({"names-of-" + field, RuleHome::kPolicy, "", path, std::move(shape),
                    "must be a name, a list of names or a mapping of names: texts of 1 to 4096 "
                    "characters, none of them a control character"});
@@ -312,8 +313,10 @@ void OneKindOfWeights(Checked& checked, const Rule& rule) {
 std::vector<Rule> WeightRules() {
   return {
       {"classes-are-indices", RuleHome::kPolicy, "", "spec.fit.classWeight",
-       "!has(object.spec.fit.classWeight) || object.spec.fit.classWeight.all(k, k.size() <= 9 && "
-       "k.matches('^(0|[1-9][0-9]*)$'))",
+       "!has(object.spec.fit.classWeight) || object.spec.fit.classWeight.size() > " +
+           std::to_string(kMostVisited) +
+           " || object.spec.fit.classWeight.all(k, k.size() <= 9 && "
+           "k.matches('^(0|[1-9][0-9]*)$'))",
        "must have class indices (0, 1, …) as keys", ClassesAreIndices},
       {"one-kind-of-weights", RuleHome::kPolicy, "", "spec.fit.classWeight",
        "!has(object.spec.fit.classWeight) || !variables.sampleWeightsGiven",

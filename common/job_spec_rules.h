@@ -33,6 +33,10 @@ struct Rule {
 // In reading order.
 std::span<const Rule> ManifestRules();
 
+// The policy looks into no list and no mapping with more entries: an API server's time for that
+// grows with their square. The operator does, before the first pod.
+inline constexpr int kMostVisited = 2000;
+
 // What the policy's rules call variables.NAME; each may use those before it.
 struct PolicyVariable {
   std::string name, cel;
