@@ -46,7 +46,8 @@ _LOOK_SECONDS = 0.5
 class Soak:
     def __init__(self, world, out, seed, say=print):
         self._world, self._out, self._seed, self._say = world, out, seed, say
-        self._known = set()  # problems that were told: they are told once
+        # Problems that were told. They are told once; those that can go away, once more when they come back.
+        self._known = set()
         self.failures = []  # (number of the deed, what)
         self.done = 0
 
@@ -73,11 +74,13 @@ class Soak:
         """Whether everything held that was not told before; waits for what may take a while."""
         deadline = time.monotonic() + patience
         while True:
-            seen = [problem for problem in self._look() if problem.about not in self._known]
+            seen = self._look()
+            self._known &= {problem for problem in self._known if problem.permanent or problem in seen}
+            seen = [problem for problem in seen if problem not in self._known]
             lasting = [problem for problem in seen if problem.permanent]
             if lasting or (seen and time.monotonic() > deadline):
                 failed = lasting or seen
-                self._known.update(problem.about for problem in failed)
+                self._known.update(failed)
                 self._fail(number, [str(problem) for problem in failed])
                 return False
             if not seen:
