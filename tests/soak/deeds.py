@@ -167,7 +167,7 @@ class _Author:
         self._there.add(slot)
         job = {
             "mode": choose.choice(("synchronous", "synchronous", "asynchronous", "hogwild")),
-            "epochs": choose.randint(150, 900),
+            "epochs": choose.randint(100, 400),
             "workers": choose.randint(1, 3),
             "servers": choose.choice((1, 1, 2)),
             # Most live through whatever is done to them here, some do not live through much.

@@ -348,6 +348,9 @@ class World:
         """Good jobs that have not come to their end."""
         return [str(slot) for slot in self._slots.values() if not slot.bad_reasons and not slot.finished]
 
+    def epochs_done(self):
+        return sum(slot.highest_epoch for slot in self._slots.values())
+
     def delete_all(self):
         for tenant in self._tenants.values():
             self._must(tenant.kubectl, "delete", "ej", "--all", "--wait=false")
