@@ -84,6 +84,8 @@ _WEIGHTS = {
     "suspend or resume": 8, "edit": 5, "forbidden edit": 5, "kill a container": 11, "delete a pod": 5, "kill an operator": 3,
     "delete an operator": 2, "kill a daemon": 4, "quota": 4, "limit range": 4,
 }
+# Before each deed, the chance that what hinders a namespace's pods goes: nothing else can happen there meanwhile.
+_GOES_AGAIN = 0.25
 
 
 def deeds(seed, count):
@@ -97,11 +99,15 @@ class _Author:
         self._jobs = {}  # slot -> the details of a good job that may be there
         self._there = set()  # slots with any job
         self._suspended = set()
+        self._hindrances = []  # (kind, namespace) of those that are on
 
     def write(self, count):
         kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
         written = []
         while len(written) < count:
+            if self._hindrances and self._choose.random() < _GOES_AGAIN:
+                written.append(self._toggle(len(written) + 1, *self._hindrances[0]))
+                continue
             # A deed for which there is no slot is not written.
             written += self._draw(len(written) + 1, self._choose.choices(kinds, weights)[0]) or []
         return written[:count]
@@ -120,7 +126,7 @@ class _Author:
         if kind == "kill a daemon":
             return [Deed(number, kind, details={"name": choose.choice(DAEMONS)})]
         if kind in ("quota", "limit range"):
-            return [Deed(number, kind, details={"namespace": choose.choice(NAMESPACES)})]
+            return [self._toggle(number, kind, choose.choice(NAMESPACES))]
         if not self._there:
             return None
         if kind == "delete":
@@ -128,6 +134,11 @@ class _Author:
             self._forget(slot)
             return [Deed(number, kind, slot, {"cascade": choose.choice(("background", "background", "foreground"))})]
         return self._change(number, kind) if self._jobs else None
+
+    def _toggle(self, number, kind, namespace):
+        hindrance = (kind, namespace)
+        (self._hindrances.remove if hindrance in self._hindrances else self._hindrances.append)(hindrance)
+        return Deed(number, kind, details={"namespace": namespace})
 
     def _change(self, number, kind):
         """Of a good job."""
@@ -156,7 +167,7 @@ class _Author:
         self._there.add(slot)
         job = {
             "mode": choose.choice(("synchronous", "synchronous", "asynchronous", "hogwild")),
-            "epochs": choose.randint(150, 900),
+            "epochs": choose.randint(100, 400),
             "workers": choose.randint(1, 3),
             "servers": choose.choice((1, 1, 2)),
             # Most live through whatever is done to them here, some do not live through much.

@@ -39,8 +39,9 @@ class Slot:
 @dataclasses.dataclass(frozen=True)
 class Problem:
     permanent: bool
-    about: str  # the same for the same problem, seen again
-    text: str
+    about: str
+    # Two problems of the same kind about the same thing are the same problem, whatever their words.
+    text: str = dataclasses.field(compare=False)
 
     def __str__(self):
         return f"{self.about}: {self.text}"
@@ -51,28 +52,28 @@ def judge_job(slot, job, pods, disturbed):
     about = str(slot)
     if job is None:
         if not slot.may_vanish:
-            yield Problem(True, about, "the job is gone, and nobody deleted it")
+            yield Problem(True, f"{about}, gone", "the job is gone, and nobody deleted it")
         return
     failed, succeeded, stalled = (condition(job, kind) for kind in ("Failed", "Succeeded", "Stalled"))
     is_failed, is_succeeded = failed.get("status") == "True", succeeded.get("status") == "True"
     if is_failed and is_succeeded:
-        yield Problem(True, about, "Succeeded and Failed at once")
+        yield Problem(True, f"{about}, end", "Succeeded and Failed at once")
     if is_failed and (why := _wrong_failure(slot, failed)):
-        yield Problem(True, about, why)
+        yield Problem(True, f"{about}, failure", why)
     if is_succeeded and slot.bad_reasons:
-        yield Problem(True, about, f"a job that cannot run has succeeded; expected: {sorted(slot.bad_reasons)}")
+        yield Problem(True, f"{about}, success", f"a job that cannot run has succeeded; expected: {sorted(slot.bad_reasons)}")
     over = is_failed or is_succeeded
     if not over and stalled.get("status") == "True" and stalled.get("reason") not in _true_stalls(slot) | disturbed:
-        yield Problem(False, about, f"Stalled, {stalled.get('reason')}: {stalled.get('message')}")
+        yield Problem(False, f"{about}, stall", f"Stalled, {stalled.get('reason')}: {stalled.get('message')}")
     if not over and slot.bad_reasons and not slot.suspended and not (_told(job) & (slot.bad_reasons | disturbed)):
-        yield Problem(False, about, f"nothing is told of what is wrong; expected: {sorted(slot.bad_reasons)}")
+        yield Problem(False, f"{about}, silence", f"nothing is told of what is wrong; expected: {sorted(slot.bad_reasons)}")
     if slot.suspended and not over:
         if not is_true("Suspended")(job):
-            yield Problem(False, about, "not Suspended")
+            yield Problem(False, f"{about}, suspension", "not Suspended")
         if pods:
-            yield Problem(False, about, f"suspended, and has pods {[name_of(pod) for pod in pods]}")
+            yield Problem(False, f"{about}, pods", f"suspended, and has pods {[name_of(pod) for pod in pods]}")
     if over and (running := [name_of(pod) for pod in pods if _is_live(pod)]):
-        yield Problem(False, about, f"finished, and pods still run: {running}")
+        yield Problem(False, f"{about}, pods", f"finished, and pods still run: {running}")
     epoch = job.get("status", {}).get("epoch", 0)
     if epoch < slot.highest_epoch - _MAY_BE_LOST:
         yield Problem(True, f"{about}, epochs", f"it was at epoch {slot.highest_epoch}, and went back to {epoch}")
@@ -127,9 +128,10 @@ def judge_operator(pods, kills, memory, limit):
         for status in pod["status"].get("containerStatuses", []):
             ours = kills.get(pod["metadata"]["uid"], 0)
             if status["restartCount"] > ours:
+                end = status.get("lastState", {}).get("terminated", {})
                 yield Problem(True, f"operator {name_of(pod)}, restart {status['restartCount']}",
                               f"restarted {status['restartCount']} times, {ours} of them by us; it ended with "
-                              f"{status.get('lastState')}, and is now {status.get('state')}")
+                              f"{end.get('reason')}, exit code {end.get('exitCode')}")
     for size in memory:
         if size >= limit:
             yield Problem(True, "operator, memory", f"{size / 2**20:.0f} MiB resident, of {limit / 2**20:.0f} MiB")

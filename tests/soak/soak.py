@@ -39,14 +39,16 @@ from world import OPERATOR_NAMESPACE, DeedFailed, World  # noqa: E402
 _SKIPPED = 77
 # For what may take a while: a container that died often is started again after up to 5 minutes.
 _SOON_SECONDS = 150
-_END_SECONDS = 900
+# A container that died often, and all of whose job waits for it, included.
+_STANDSTILL_SECONDS = 600
 _LOOK_SECONDS = 0.5
 
 
 class Soak:
     def __init__(self, world, out, seed, say=print):
         self._world, self._out, self._seed, self._say = world, out, seed, say
-        self._known = set()  # problems that were told: they are told once
+        # Problems that were told. They are told once; those that can go away, once more when they come back.
+        self._known = set()
         self.failures = []  # (number of the deed, what)
         self.done = 0
 
@@ -73,11 +75,13 @@ class Soak:
         """Whether everything held that was not told before; waits for what may take a while."""
         deadline = time.monotonic() + patience
         while True:
-            seen = [problem for problem in self._look() if problem.about not in self._known]
+            seen = self._look()
+            self._known &= {problem for problem in self._known if problem.permanent or problem in seen}
+            seen = [problem for problem in seen if problem not in self._known]
             lasting = [problem for problem in seen if problem.permanent]
             if lasting or (seen and time.monotonic() > deadline):
                 failed = lasting or seen
-                self._known.update(problem.about for problem in failed)
+                self._known.update(failed)
                 self._fail(number, [str(problem) for problem in failed])
                 return False
             if not seen:
@@ -93,15 +97,15 @@ class Soak:
     def finish(self, number):
         """What is in the way goes, all good jobs end, all jobs are deleted, nothing is left."""
         self._world.clear_the_way()
-        deadline = time.monotonic() + _END_SECONDS
-        while True:
+        self._say(f"nothing is in the way any more; these are to end: {', '.join(self._world.unfinished()) or 'none'}", flush=True)
+        reached, deadline = -1, time.monotonic()
+        while (unfinished := self._world.unfinished()) and (self._world.epochs_done() > reached or time.monotonic() < deadline):
+            if self._world.epochs_done() > reached:
+                reached, deadline = self._world.epochs_done(), time.monotonic() + _STANDSTILL_SECONDS
             self._check(number, _SOON_SECONDS)
-            unfinished = self._world.unfinished()
-            if not unfinished or time.monotonic() > deadline:
-                break
             time.sleep(_LOOK_SECONDS)
         if unfinished:
-            self._fail(number, [f"{slot} has not come to its end within {_END_SECONDS} s" for slot in unfinished])
+            self._fail(number, [f"{slot} has made no progress for {_STANDSTILL_SECONDS} s" for slot in unfinished])
         self._world.delete_all()
         deadline = time.monotonic() + _SOON_SECONDS
         while (left := self._world.left_behind()) and time.monotonic() < deadline:

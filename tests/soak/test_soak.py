@@ -27,12 +27,19 @@ def test_deeds_are_a_function_of_the_seed_and_a_longer_list_begins_like_a_shorte
     assert [deed.number for deed in deeds(3, 200)] == list(range(1, 201))
 
 
-def test_two_hundred_deeds_are_of_all_kinds():
-    kinds = {deed.kind for deed in deeds(1, 200)}
+def test_deeds_are_of_all_kinds():
+    some = [deed for seed in range(3) for deed in deeds(seed, 200)]
+    kinds = {deed.kind for deed in some}
     assert kinds == (set(_WEIGHTS) - {"share a checkpoint folder", "suspend or resume"}) | {"suspend", "resume"}
-    folders = [deed.details["job"]["checkpoint"] for deed in deeds(1, 200) if deed.kind == "create"]
-    shared = [folder for folder in folders if folder.startswith("shared-")]
-    assert shared and all(shared.count(folder) == 2 for folder in shared)
+    assert {deed.details["wrong"] for deed in some if "wrong" in deed.details} == {*BAD_TEMPLATES, *BAD_FIELDS}
+
+
+def test_two_jobs_that_share_a_folder_of_checkpoints_come_together():
+    jobs = [deed for deed in deeds(1, 400) if deed.kind == "create" and deed.details["job"]["checkpoint"].startswith("shared-")]
+    assert jobs
+    for first, second in zip(jobs[::2], jobs[1::2]):
+        assert first.details["job"]["checkpoint"] == second.details["job"]["checkpoint"]
+        assert first.slot != second.slot and first.slot[0] == second.slot[0] and second.number == first.number + 1
 
 
 @pytest.mark.parametrize("seed", range(20))

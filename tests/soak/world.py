@@ -15,7 +15,7 @@ _OURS = "app.kubernetes.io/managed-by=elephas-operator"
 # What kubectl says while the API server is away; it is asked again.
 _AWAY = re.compile(r"connection refused|connection reset|EOF|TLS handshake|i/o timeout|ServiceUnavailable|etcdserver|"
                    r"apiserver not ready|context deadline exceeded|unable to handle the request|Unable to connect|"
-                   r"server is currently unable|http2: client connection lost", re.IGNORECASE)
+                   r"server is currently unable|http2: client connection lost|failed: reason withheld", re.IGNORECASE)
 _AWAY_SECONDS = 120
 _VICTIM_SECONDS = 20
 _QUOTA = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "soak"}, "spec": {"hard": {"pods": "2"}}}
@@ -348,6 +348,9 @@ class World:
         """Good jobs that have not come to their end."""
         return [str(slot) for slot in self._slots.values() if not slot.bad_reasons and not slot.finished]
 
+    def epochs_done(self):
+        return sum(slot.highest_epoch for slot in self._slots.values())
+
     def delete_all(self):
         for tenant in self._tenants.values():
             self._must(tenant.kubectl, "delete", "ej", "--all", "--wait=false")
@@ -362,8 +365,8 @@ class World:
     def evidence(self):
         """What a person would look at."""
         parts = [tenant.kubectl.story() for tenant in self._tenants.values()]
-        for arguments in (["get", "pods", "-o", "wide"], ["logs", "-l", "app.kubernetes.io/instance=elephas", "--prefix",
-                                                        "--tail=400"], ["describe", "pods"]):
+        logs = ["logs", "-l", "app.kubernetes.io/instance=elephas", "--prefix", "--tail=400"]
+        for arguments in (["get", "pods", "-o", "wide"], logs, [*logs, "--previous"], ["describe", "pods"]):
             done = self._system.try_run(*arguments)
             parts.append(f"$ kubectl {' '.join(arguments)}\n{done.stdout}{done.stderr}")
         return "\n".join(parts)
