@@ -21,6 +21,7 @@
 #include "cli/reporter.h"
 #include "cli/written_document.h"
 #include "common/atomic_file.h"
+#include "common/job_volumes.h"
 #include "operator/kube/rest_client.h"
 
 namespace elephas::cli {
@@ -38,6 +39,20 @@ struct Loaded {
   std::string text;
   ParsedManifest manifest;
 };
+
+// What a cluster says of a manifest that is good here; false, with every problem printed, when it
+// would refuse it. A result that would be lost is a warning: see LostResults().
+bool GoodForClusters(const Options& options, const ParsedManifest& manifest) {
+  const std::string file = options.manifest == "-" ? "<stdin>" : options.manifest;
+  const auto problems = ClusterProblems(manifest, file);
+  Print(problems);
+  auto warnings = LostResults(manifest, file);
+  for (ManifestProblem& warning : warnings) {
+    if (!options.strict) warning.path.insert(0, "warning: ");
+  }
+  Print(warnings);
+  return problems.empty() && (warnings.empty() || !options.strict);
+}
 
 // Reads the manifest; nullopt, with every problem printed, when there is no valid one.
 std::optional<Loaded> Load(const Options& options) {
@@ -148,7 +163,8 @@ int RunWith(const Options& options, const std::optional<Loaded>& loaded, const C
 }  // namespace
 
 int Validate(const Options& options) {
-  if (!Load(options)) return kExitUsage;
+  const auto loaded = Load(options);
+  if (!loaded || !GoodForClusters(options, loaded->manifest)) return kExitUsage;
   std::cout << options.manifest << ": valid\n";
   return kExitDone;
 }
@@ -192,7 +208,7 @@ int RunOnCluster(const Options& options) {
   std::optional<Loaded> loaded;
   if (options.command == Options::Command::kSubmit) {
     loaded = Load(options);
-    if (!loaded) return kExitUsage;
+    if (!loaded || !GoodForClusters(options, loaded->manifest)) return kExitUsage;
   }
   // Everything else simply ends on Ctrl-C.
   std::optional<Interruption> interruption;

@@ -38,8 +38,9 @@ constexpr const char* kRunFooter =
     "  130  stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP)\n";
 
 constexpr const char* kValidateFooter =
-    "Reads no other file and needs no cluster; the verdict is the cluster's. Every problem is\n"
-    "a line on standard error: file:line: field: message.\n"
+    "Reads no other file and needs no cluster; the verdict is the API server's. Every problem is\n"
+    "a line on standard error: file:line: field: message. A result that on a cluster no volume\n"
+    "would keep is a warning, since a local run needs none; there the operator ends such a job.\n"
     "\nExit codes:\n"
     "  0    the manifest is valid\n"
     "  2    it is not, or the command line is wrong\n";
@@ -180,6 +181,7 @@ std::variant<Options, int> ParseCommandLine(int argc, const char* const* argv, s
 
   CLI::App* validate = app.add_subcommand("validate", "Checks the manifest and runs nothing");
   AddManifestOptions(*validate, options, settings);
+  validate->add_flag("--strict", options.strict, "Warnings are problems, too");
   validate->footer(kValidateFooter);
 
   const CLI::App* submit = AddSubmit(app, options, settings);

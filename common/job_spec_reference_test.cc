@@ -32,6 +32,8 @@ std::string TypeOf(const FieldInfo& field) {
       return "mapping of text";
     case FieldType::kObject:
       return "mapping";
+    case FieldType::kPodTemplate:
+      return "pod template";
     case FieldType::kAny:
       return "as Keras takes it";
     case FieldType::kWord:

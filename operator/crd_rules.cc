@@ -22,6 +22,12 @@ struct Rule {
   std::string_view field = {};  // below the section, where the message belongs
 };
 
+// common/job_volumes.cc: relative paths where results go.
+constexpr std::string_view kStaysBelow =
+    "self.matches('^(/|[A-Za-z0-9+.-]+://)') || !self.matches('(^|/)[.][.](/|$)')";
+constexpr std::string_view kStaysBelowMessage =
+    "must not have '..' in it: on a cluster it starts at /data, and stays on the volume there";
+
 // In reading order; the same promises as common/job_spec_rules.cc.
 constexpr Rule kRules[] = {
     {"", "self.metadata.name.size() <= 46",
@@ -50,6 +56,8 @@ constexpr Rule kRules[] = {
      "must end in .weights.h5 or .safetensors"},
     {"spec.data.uri", "self.matches('.[.](npz|npy|csv|libsvm|svm)$')",
      "must end in .npz, .npy, .csv, .libsvm or .svm"},
+    {"spec.output.uri", kStaysBelow, kStaysBelowMessage},
+    {"spec.checkpoint.uri", kStaysBelow, kStaysBelowMessage},
 };
 
 constexpr Rule kUriRule{

@@ -1,5 +1,6 @@
 #include "operator/job.h"
 
+#include "common/job_volumes.h"
 #include "common/names.h"
 #include "operator/json_at.h"
 #include "operator/kube/timestamp.h"
@@ -23,6 +24,11 @@ json ManifestOf(const json& object) {
   return manifest;
 }
 
+bool IsOfTemplate(std::string_view path) {
+  return path.starts_with("spec.workers.template") ||
+         path.starts_with("spec.parameterServers.template");
+}
+
 }  // namespace
 
 Job ParseJob(const json& object) {
@@ -38,7 +44,10 @@ Job ParseJob(const json& object) {
   }
   const std::string text = ManifestOf(object).dump(-1, ' ', false, json::error_handler_t::replace);
   ParsedManifest manifest = ParseManifest(text, job.name);
+  if (manifest.problems.empty()) manifest.problems = ClusterProblems(manifest, job.name);
+  job.only_template_problems = !manifest.problems.empty();
   for (const ManifestProblem& problem : manifest.problems) {
+    if (!IsOfTemplate(problem.path)) job.only_template_problems = false;
     if (!job.problems.empty()) job.problems += "\n";
     job.problems += problem.path.empty() ? problem.message : problem.path + ": " + problem.message;
   }
