@@ -40,18 +40,22 @@ struct Loaded {
   ParsedManifest manifest;
 };
 
-// What a cluster says of a manifest that is good here; false, with every problem printed, when it
-// would refuse it. A result that would be lost is a warning: see LostResults().
+// Does a cluster take a manifest that is good here? Prints every problem.
 bool GoodForClusters(const Options& options, const ParsedManifest& manifest) {
   const std::string file = options.manifest == "-" ? "<stdin>" : options.manifest;
   const auto problems = ClusterProblems(manifest, file);
   Print(problems);
-  auto warnings = LostResults(manifest, file);
-  for (ManifestProblem& warning : warnings) {
-    if (!options.strict) warning.path.insert(0, "warning: ");
+  if (options.command == Options::Command::kValidate && !options.for_cluster) {
+    return problems.empty();
   }
-  Print(warnings);
-  return problems.empty() && (warnings.empty() || !options.strict);
+  auto lost = LostResults(manifest, file);
+  if (options.for_cluster) {
+    Print(lost);
+    return problems.empty() && lost.empty();
+  }
+  for (ManifestProblem& warning : lost) warning.path.insert(0, "warning: ");
+  Print(lost);
+  return problems.empty();
 }
 
 // Reads the manifest; nullopt, with every problem printed, when there is no valid one.

@@ -22,7 +22,7 @@ struct Options {
   bool json = false, quiet = false;
 
   // validate
-  bool strict = false;
+  bool for_cluster = false;
 
   // run
   bool resume = false;
