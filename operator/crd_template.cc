@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "common/pod_template_check.h"
@@ -156,7 +158,9 @@ class TemplateSchema {
       case Kind::kBoolean:
         return {{"type", "boolean"}};
       case Kind::kInt32:
-        return {{"type", "integer"}, {"format", "int32"}};
+        // The API server does not hold a number against its format.
+        return {{"type", "integer"},
+                {"maximum", std::numeric_limits<std::int32_t>::max()}};
       case Kind::kInt64:
         return {{"type", "integer"}};
       case Kind::kQuantity:
