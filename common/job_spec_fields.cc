@@ -524,7 +524,8 @@ constexpr FieldInfo kFields[] = {
      .default_doc = "no checkpoints"},
     {.path = "spec.checkpoint.uri",
      .type = kUri,
-     .doc = "The folder for checkpoints.",
+     .doc = "The folder for checkpoints. On a cluster a relative path starts at /data, and has no "
+            "'..' in it.",
      .required = true,
      .store = [](JobSpec& s, const json& v) { CheckpointOf(s).uri = v; }},
     {.path = "spec.checkpoint.every", .type = kSection, .doc = "How often.", .required = true},
@@ -548,7 +549,8 @@ constexpr FieldInfo kFields[] = {
      .type = kUri,
      .doc = "The folder for model.keras, model.safetensors and history.json, metrics.json, or "
             "predictions.npy. To train it may end in .keras or .h5 (Keras' legacy format): then it "
-            "is the model's file, and the other results are written beside it.",
+            "is the model's file, and the other results are written beside it. On a cluster a "
+            "relative path starts at /data, where a volume must be mounted, and has no '..' in it.",
      .required = true,
      .store = [](JobSpec& s, const json& v) { s.output_uri = v; }},
 
