@@ -215,8 +215,7 @@ class Checker {
       }
     }
     if (!HasForm(*text, field.form)) {
-      Fail(entry.place, field.path,
-           std::string(FormWords(field.form)) + ", not " + Quoted(*text));
+      Fail(entry.place, field.path, std::string(FormWords(field.form)) + ", not " + Quoted(*text));
       return nullptr;
     }
     return *std::move(text);

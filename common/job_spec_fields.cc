@@ -665,7 +665,8 @@ std::string_view FormPattern(TextForm form) {
 std::string_view FormWords(TextForm form) {
   switch (form) {
     case TextForm::kDnsSubdomain:
-      return "must be lower-case letters, digits, '-' and '.', at most 253, each part beginning and "
+      return "must be lower-case letters, digits, '-' and '.', at most 253, each part beginning "
+             "and "
              "ending with a letter or digit";
     case TextForm::kConfigMapKey:
       return "must be letters, digits, '-', '_' and '.', at most 253, not beginning with '..'";

@@ -35,7 +35,7 @@ enum class FieldType : std::uint8_t {
   kTextMap,  // a mapping from text to text
   kObject,   // any mapping, kept as it is, not empty
   kPodTemplate,  // a mapping that Kubernetes takes as a pod template, not empty
-  kAny,      // anything, kept as it is
+  kAny,          // anything, kept as it is
 };
 
 // What a text must look like besides.

@@ -86,8 +86,9 @@ ManifestProblem Lost(const char* field, const std::string& uri, const std::strin
   message.append(path)
       .append(" in the pods, where no volume is mounted; it would be lost with the pod. Give ")
       .append(template_path)
-      .append(" a volume called data, for example {spec: {volumes: [{name: data, "
-              "persistentVolumeClaim: {claimName: NAME}}]}}");
+      .append(
+          " a volume called data, for example {spec: {volumes: [{name: data, "
+          "persistentVolumeClaim: {claimName: NAME}}]}}");
   return {"", 0, field, std::move(message)};
 }
 
@@ -131,9 +132,8 @@ std::vector<ManifestProblem> LostResults(const JobSpec& spec) {
                    of_servers ? names::kParamserver : names::kWorker)) {
       return;
     }
-    problems.push_back(Lost(field, uri, path,
-                            of_servers ? "spec.parameterServers.template"
-                                       : "spec.workers.template"));
+    problems.push_back(Lost(
+        field, uri, path, of_servers ? "spec.parameterServers.template" : "spec.workers.template"));
   };
   check(kOutput, spec.output_uri, false);
   if (spec.checkpoint) check(kCheckpoint, spec.checkpoint->uri, true);

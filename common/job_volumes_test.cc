@@ -53,14 +53,16 @@ TEST(JobVolumes, ACheckpointTooAndTheServersTakeTheWorkersVolume) {
               ElementsAre("spec.output.uri", "spec.checkpoint.uri"));
   EXPECT_THAT(Lost({{8, kData}, {9, "  checkpoint: {uri: ckpt}"}}), IsEmpty());
   EXPECT_THAT(
-      Lost({{8, "  checkpoint: {uri: ckpt}"},
-            {9, "  parameterServers: {template: {spec: {volumes: [{name: data, emptyDir: {}}]}}}"}}),
+      Lost(
+          {{8, "  checkpoint: {uri: ckpt}"},
+           {9, "  parameterServers: {template: {spec: {volumes: [{name: data, emptyDir: {}}]}}}"}}),
       ElementsAre("spec.output.uri"));
 }
 
 std::string Mounted(const char* mounts) {
-  return std::string("  workers: {template: {spec: {volumes: [{name: a, emptyDir: {}}, {name: data, "
-                     "emptyDir: {}}], containers: [{volumeMounts: [") +
+  return std::string(
+             "  workers: {template: {spec: {volumes: [{name: a, emptyDir: {}}, {name: data, "
+             "emptyDir: {}}], containers: [{volumeMounts: [") +
          mounts + "]}]}}}";
 }
 
@@ -68,22 +70,25 @@ TEST(JobVolumes, MountsAreComparedAsWhatTheyMean) {
   EXPECT_THAT(Lost({{8, Mounted("{name: a, mountPath: /data/out}, {name: data, mountPath: /x}")}}),
               IsEmpty());
   EXPECT_THAT(Lost({{8, Mounted("{name: data, mountPath: '/data//'}")}}), IsEmpty());
-  EXPECT_THAT(Lost({{7, "  output: {uri: './/a/./b'}"},
-                    {8, Mounted("{name: data, mountPath: /data/a/}")}}),
-              IsEmpty());
+  EXPECT_THAT(
+      Lost({{7, "  output: {uri: './/a/./b'}"}, {8, Mounted("{name: data, mountPath: /data/a/}")}}),
+      IsEmpty());
   // The template has put the volume elsewhere.
   EXPECT_THAT(Lost({{8, Mounted("{name: data, mountPath: /x}")}}), ElementsAre("spec.output.uri"));
-  EXPECT_THAT(Lost({{8, Mounted("{name: data, mountPath: /dat}")}}), ElementsAre("spec.output.uri"));
+  EXPECT_THAT(Lost({{8, Mounted("{name: data, mountPath: /dat}")}}),
+              ElementsAre("spec.output.uri"));
   // Out of the volume again.
   EXPECT_THAT(Lost({{7, "  output: {uri: ../x}"}, {8, kData}}), ElementsAre("spec.output.uri"));
-  EXPECT_THAT(Lost({{7, "  output: {uri: a/../../x}"}, {8, kData}}), ElementsAre("spec.output.uri"));
+  EXPECT_THAT(Lost({{7, "  output: {uri: a/../../x}"}, {8, kData}}),
+              ElementsAre("spec.output.uri"));
 }
 
 TEST(JobVolumes, AnotherContainersMountsDoNotCount) {
-  EXPECT_THAT(Lost({{8,
-                     "  workers: {template: {spec: {containers: [{name: side, volumeMounts: [{name: "
-                     "a, mountPath: /data}]}]}}}"}}),
-              ElementsAre("spec.output.uri"));
+  EXPECT_THAT(
+      Lost({{8,
+             "  workers: {template: {spec: {containers: [{name: side, volumeMounts: [{name: "
+             "a, mountPath: /data}]}]}}}"}}),
+      ElementsAre("spec.output.uri"));
 }
 
 TEST(JobVolumes, OnAClusterResultsStayBelowTheirFolder) {

@@ -24,7 +24,8 @@ using Shape = PodField::Shape;
 constexpr std::size_t kMaxProblems = 50;
 constexpr char kOurs[] = "is the operator's to set; leave it out";
 
-// What of our pods may be taken away without breaking the job, and has no value that means the same.
+// What of our pods may be taken away without breaking the job, and has no value that means the
+// same.
 constexpr std::array<std::string_view, kPlacesWhereNullTakesAway> kRemovable{
     "spec.imagePullSecrets",
     "spec.priorityClassName",
@@ -64,7 +65,8 @@ bool IsLabelText(std::string_view text) {
 bool IsLabelKey(std::string_view key) {
   const auto slash = key.find('/');
   if (slash == std::string_view::npos) return IsLabelText(key);
-  return HasForm(key.substr(0, slash), TextForm::kDnsSubdomain) && IsLabelText(key.substr(slash + 1));
+  return HasForm(key.substr(0, slash), TextForm::kDnsSubdomain) &&
+         IsLabelText(key.substr(slash + 1));
 }
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -155,9 +157,8 @@ std::optional<std::string> WhyNot(const PodField& field, const json& value) {
       break;
   }
   if (value.is_string()) return std::nullopt;
-  return "must be text, not " + Describe(value) + (value.is_primitive() && !value.is_null()
-                                                       ? "; put it in quotes"
-                                                       : "");
+  return "must be text, not " + Describe(value) +
+         (value.is_primitive() && !value.is_null() ? "; put it in quotes" : "");
 }
 
 std::string WordsText(const std::vector<std::string>& words) {
@@ -312,8 +313,8 @@ class TemplateCheck {
     Fail(std::move(message));
   }
 
-  // The nearest name, or the same name one level below: fields of a container stand in the spec, and
-  // those of the spec in the template, when the indentation is wrong.
+  // The nearest name, or the same name one level below: fields of a container stand in the spec,
+  // and those of the spec in the template, when the indentation is wrong.
   [[nodiscard]] std::string UnknownField(const PodType& type, const std::string& name) const {
     std::vector<std::string_view> siblings;
     std::string below;
@@ -365,14 +366,16 @@ class TemplateCheck {
       if (key.starts_with(kOurLabelPrefix) || IsOneOf(key, kOurLabels)) {
         Fail(kOurs);
       } else if (!IsLabelKey(key)) {
-        Fail("is no key that Kubernetes takes: letters, digits, '-', '_' and '.', at most 63, "
-             "after a domain and '/' if you like");
+        Fail(
+            "is no key that Kubernetes takes: letters, digits, '-', '_' and '.', at most 63, "
+            "after a domain and '/' if you like");
       } else if (labels && value.is_string()) {
         const auto& text = value.get_ref<const std::string&>();
         if (!text.empty() && !IsLabelText(text)) {
-          Fail("must be letters, digits, '-', '_' and '.', at most 63, beginning and ending with "
-               "a letter or digit, not " +
-               Quoted(text));
+          Fail(
+              "must be letters, digits, '-', '_' and '.', at most 63, beginning and ending with "
+              "a letter or digit, not " +
+              Quoted(text));
         }
       }
     }

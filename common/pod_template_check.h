@@ -1,5 +1,5 @@
-// What a pod template of the manifest may say: Kubernetes' own types (pod_template_schema.h), without
-// what is the operator's to set. The parser, the CRD and the operator share it.
+// What a pod template of the manifest may say: Kubernetes' own types (pod_template_schema.h),
+// without what is the operator's to set. The parser, the CRD and the operator share it.
 #pragma once
 
 #include <array>
@@ -47,8 +47,8 @@ struct TemplateProblem {
   std::string message;
 };
 
-// Everything that is wrong with a template (an object), and takes nulls out of it that mean nothing,
-// as the API server does. `container` is the name of our container in the pod.
+// Everything that is wrong with a template (an object), and takes nulls out of it that mean
+// nothing, as the API server does. `container` is the name of our container in the pod.
 std::vector<TemplateProblem> CheckPodTemplate(nlohmann::json& pod_template,
                                               std::string_view container);
 

@@ -46,7 +46,9 @@ const BadTemplate kTypes[] = {
     {"AnUnknownFieldSuggestsTheNearest",
      R"({"spec": {"contaners": []}})",
      {"spec.contaners: unknown field; did you mean 'containers'?"}},
-    {"AnUnknownFieldLikeNothingKnown", R"({"spec": {"banana": 1}})", {"spec.banana: unknown field"}},
+    {"AnUnknownFieldLikeNothingKnown",
+     R"({"spec": {"banana": 1}})",
+     {"spec.banana: unknown field"}},
     {"AnUnknownFieldCountsWhenItIsNull",
      R"({"spec": {"priorityClass": null}})",
      {"spec.priorityClass: unknown field; did you mean 'priorityClassName'?"}},
@@ -115,7 +117,8 @@ const BadTemplate kTypes[] = {
      {"spec.volumes[0].emptyDir.sizeLimit: must be an amount such as 2, 500m or 1Gi, not a list"}},
     {"AMappingForAPort",
      R"({"spec": {"containers": [{"livenessProbe": {"tcpSocket": {"port": {}}}}]}})",
-     {"spec.containers[0].livenessProbe.tcpSocket.port: must be an integer or text, not a mapping"}},
+     {"spec.containers[0].livenessProbe.tcpSocket.port: must be an integer or text, not a "
+      "mapping"}},
     {"AWordThatIsNone",
      R"({"spec": {"containers": [{"imagePullPolicy": "always"}]}})",
      {"spec.containers[0].imagePullPolicy: must be one of Always, IfNotPresent, Never, not "
@@ -158,7 +161,8 @@ const BadTemplate kOurs[] = {
     {"OurVolume",
      R"({"spec": {"volumes": [{"name": "elephas-job", "emptyDir": {}}]}})",
      {"spec.volumes[0].name: 'elephas-job' is the operator's; take another"}},
-    {"AName", R"({"metadata": {"name": "x"}})",
+    {"AName",
+     R"({"metadata": {"name": "x"}})",
      {"metadata.name: is the operator's to set; leave it out"}},
     {"FieldsOfMetadata",
      R"({"metadata": {"finalizers": ["a"], "lables": {}}})",
@@ -282,18 +286,18 @@ TEST(PodTemplateInAManifest, WithoutAnythingInItIsEmpty) {
 
 TEST(PodTemplateTypes, EveryPlaceWhereANullTakesAwayIsAField) {
   std::set<std::string> patterns;
-  const std::function<void(const PodType&, const std::string&)> walk = [&](const PodType& type,
-                                                                           const std::string& path) {
-    for (const PodField& field : type.fields) {
-      std::string at = path;
-      if (!at.empty()) at += ".";
-      at += field.name;
-      patterns.insert(at);
-      if (field.shape == PodField::Shape::kMap) patterns.insert(at + ".{}");
-      if (field.shape == PodField::Shape::kList) at += "[]";
-      if (field.type != nullptr) walk(*field.type, at);
-    }
-  };
+  const std::function<void(const PodType&, const std::string&)> walk =
+      [&](const PodType& type, const std::string& path) {
+        for (const PodField& field : type.fields) {
+          std::string at = path;
+          if (!at.empty()) at += ".";
+          at += field.name;
+          patterns.insert(at);
+          if (field.shape == PodField::Shape::kMap) patterns.insert(at + ".{}");
+          if (field.shape == PodField::Shape::kList) at += "[]";
+          if (field.type != nullptr) walk(*field.type, at);
+        }
+      };
   walk(PodTemplateType(), "");
   EXPECT_GT(patterns.size(), 900U);
   std::size_t count = 0;

@@ -8,7 +8,8 @@
 
 namespace elephas {
 
-extern const std::string_view kPodTemplateTable;  // pod_template_schema.json, by cmake/EmbedText.cmake
+extern const std::string_view
+    kPodTemplateTable;  // pod_template_schema.json, by cmake/EmbedText.cmake
 
 namespace manifest {
 
@@ -43,9 +44,8 @@ void AddWords(std::string_view text, std::vector<std::string>& words) {
 // here, so what does not fit is a broken build and not an input.
 PodField ReadField(const std::string& name, std::string_view text, const Table& table) {
   static const std::map<std::string_view, Kind> kKinds{
-      {"string", Kind::kText},        {"boolean", Kind::kBoolean},
-      {"int32", Kind::kInt32},        {"int64", Kind::kInt64},
-      {"quantity", Kind::kQuantity},  {"intOrString", Kind::kIntOrText},
+      {"string", Kind::kText}, {"boolean", Kind::kBoolean},   {"int32", Kind::kInt32},
+      {"int64", Kind::kInt64}, {"quantity", Kind::kQuantity}, {"intOrString", Kind::kIntOrText},
   };
   PodField field;
   field.name = name;

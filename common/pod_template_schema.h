@@ -1,6 +1,6 @@
-// What Kubernetes takes as a pod template, as types and fields: the parser's check and the schema of
-// the CRD are both made from it, so they cannot disagree. The facts are in pod_template_schema.json,
-// which scripts/pod_template_schema.py makes.
+// What Kubernetes takes as a pod template, as types and fields: the parser's check and the schema
+// of the CRD are both made from it, so they cannot disagree. The facts are in
+// pod_template_schema.json, which scripts/pod_template_schema.py makes.
 #pragma once
 
 #include <cstdint>

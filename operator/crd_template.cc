@@ -159,8 +159,7 @@ class TemplateSchema {
         return {{"type", "boolean"}};
       case Kind::kInt32:
         // The API server does not hold a number against its format.
-        return {{"type", "integer"},
-                {"maximum", std::numeric_limits<std::int32_t>::max()}};
+        return {{"type", "integer"}, {"maximum", std::numeric_limits<std::int32_t>::max()}};
       case Kind::kInt64:
         return {{"type", "integer"}};
       case Kind::kQuantity:
@@ -227,7 +226,8 @@ class TemplateSchema {
     properties["env"]["maxItems"] = manifest::kMaxVariables;
     properties["volumeMounts"]["maxItems"] = manifest::kMaxMounts;
     // In CEL: is this container not ours?
-    const std::string other = "(has(self.name) && self.name != '" + std::string(container_) + "') || ";
+    const std::string other =
+        "(has(self.name) && self.name != '" + std::string(container_) + "') || ";
     container["x-kubernetes-validations"] = {
         Rule(other + "(" + HasNone(manifest::kOursInContainer) + ")",
              TheOperators(manifest::kOursInContainer)),

@@ -8,8 +8,9 @@
 namespace elephas {
 
 // "type", "properties" and rules of a template for pods whose container of ours is called
-// `container`. A definition cannot refer to a type, so every use of one is a copy; what is large and
-// seldom used is an object of any fields, whose fields the parser knows (docs/design/operator.md).
+// `container`. A definition cannot refer to a type, so every use of one is a copy; what is large
+// and seldom used is an object of any fields, whose fields the parser knows
+// (docs/design/operator.md).
 nlohmann::ordered_json PodTemplateSchema(std::string_view container);
 
 }  // namespace elephas

@@ -54,8 +54,8 @@ TEST(Crd, FilesInTheTreeAreWhatTheProgramPrints) {
   }
 }
 
-// As JSON it is what kubectl keeps in an annotation. What to shorten when it is too large: kWrittenOut
-// in crd_template.cc.
+// As JSON it is what kubectl keeps in an annotation. What to shorten when it is too large:
+// kWrittenOut in crd_template.cc.
 TEST(Crd, IsSmallEnoughForClientSideApply) {
   EXPECT_LT(YamlText(MakeCrd()).size(), 100'000U);
   EXPECT_LT(MakeCrd().dump().size(), 100'000U);

@@ -187,17 +187,18 @@ TEST(DesiredPods, ATemplateThatWouldBreakTheJobIsAProblemOfTheTemplate) {
   EXPECT_EQ(job.problems,
             "spec.workers.template.spec.hostname: is the operator's to set; leave it out");
   EXPECT_TRUE(job.only_template_problems);
-  const Job another = MakeJob("digits")
-                          .Set("/spec/workers/template/spec/hostname", "x")
-                          .Set("/spec/fit/epochs", 0);
+  const Job another =
+      MakeJob("digits").Set("/spec/workers/template/spec/hostname", "x").Set("/spec/fit/epochs", 0);
   EXPECT_FALSE(another.only_template_problems);
   EXPECT_FALSE(Job(MakeJob("digits")).only_template_problems);
 }
 
 TEST(DesiredPods, NoTemplateIsMergedUnchecked) {
-  const auto merged = MergePodTemplate(json::object(), {{"spec", {{"hostNetwork", "yes"}}}}, "worker");
+  const auto merged =
+      MergePodTemplate(json::object(), {{"spec", {{"hostNetwork", "yes"}}}}, "worker");
   EXPECT_EQ(merged.status().code(), Code::kInvalid);
-  EXPECT_EQ(merged.status().message(), "spec.hostNetwork: must be true or false, not the text 'yes'");
+  EXPECT_EQ(merged.status().message(),
+            "spec.hostNetwork: must be true or false, not the text 'yes'");
 }
 
 TEST(DesiredPods, ANullTakesAwayWhatIsOursToGiveAndNothingElse) {
