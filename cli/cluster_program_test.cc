@@ -36,7 +36,7 @@ class ClusterProgramTest : public testing::Test {
                                "apiVersion: elephas.dev/v1alpha1\nkind: ElephasJob\n"
                                "metadata: {name: digits}\nspec:\n  model: {uri: m.json}\n"
                                "  compile: {loss: mse}\n  data: {uri: d.npz}\n"
-                               "  output: {uri: out}\n")
+                               "  output: {uri: /out}\n")
                     .ok());
   }
 
@@ -74,7 +74,7 @@ TEST_F(ClusterProgramTest, SubmitGetLogsAndDelete) {
                                   {"compile", {{"loss", "mse"}}},
                                   {"data", {{"uri", "d.npz"}}},
                                   {"fit", {{"epochs", 3}}},
-                                  {"output", {{"uri", "out"}}}}));
+                                  {"output", {{"uri", "/out"}}}}));
 
   outcome = Run("get -n team", "kubectl-elephas");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
@@ -87,6 +87,21 @@ TEST_F(ClusterProgramTest, SubmitGetLogsAndDelete) {
   outcome = Run("delete digits -n team --wait");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_FALSE(objects_.Find(kube::kElephasJob, {"team", "digits"}));
+}
+
+TEST_F(ClusterProgramTest, ResultsThatNoVolumeKeepsAreAWarning) {
+  const Outcome outcome = Run("submit job.yaml --set spec.output.uri=out");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, testing::StartsWith("job.yaml: warning: spec.output.uri: 'out' is "
+                                                "/data/out in the pods, where no volume"));
+  EXPECT_THAT(outcome.text, testing::EndsWith("elephasjob.elephas.dev/digits created\n"));
+}
+
+TEST_F(ClusterProgramTest, ResultsThatLeaveTheirFolderReachNoServer) {
+  const Outcome outcome = Run("submit job.yaml --set spec.output.uri=../out");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.text, HasSubstr("spec.output.uri: must not have '..' in it"));
+  EXPECT_TRUE(server_.requests().empty());
 }
 
 TEST_F(ClusterProgramTest, AWrongManifestReachesNoServer) {

@@ -22,6 +22,7 @@
 #include "cli/reporter.h"
 #include "cli/written_document.h"
 #include "common/atomic_file.h"
+#include "common/job_volumes.h"
 #include "common/terminal_text.h"
 #include "operator/kube/rest_client.h"
 
@@ -42,6 +43,24 @@ struct Loaded {
   std::string text;
   ParsedManifest manifest;
 };
+
+// Does a cluster take a manifest that is good here? Prints every problem.
+bool GoodForClusters(const Options& options, const ParsedManifest& manifest) {
+  const std::string file = options.manifest == "-" ? "<stdin>" : options.manifest;
+  const auto problems = ClusterProblems(manifest, file);
+  Print(problems);
+  if (options.command == Options::Command::kValidate && !options.for_cluster) {
+    return problems.empty();
+  }
+  auto lost = LostResults(manifest, file);
+  if (options.for_cluster) {
+    Print(lost);
+    return problems.empty() && lost.empty();
+  }
+  for (ManifestProblem& warning : lost) warning.path.insert(0, "warning: ");
+  Print(lost);
+  return problems.empty();
+}
 
 // Reads the manifest; nullopt, with every problem printed, when there is no valid one.
 std::optional<Loaded> Load(const Options& options) {
@@ -169,7 +188,8 @@ int RunWith(const Options& options, const std::optional<Loaded>& loaded, const C
 }  // namespace
 
 int Validate(const Options& options) {
-  if (!Load(options)) return kExitUsage;
+  const auto loaded = Load(options);
+  if (!loaded || !GoodForClusters(options, loaded->manifest)) return kExitUsage;
   std::cout << options.manifest << ": valid\n";
   return kExitDone;
 }
@@ -216,7 +236,7 @@ int RunOnCluster(const Options& options) {
   std::optional<Loaded> loaded;
   if (options.command == Options::Command::kSubmit) {
     loaded = Load(options);
-    if (!loaded) return kExitUsage;
+    if (!loaded || !GoodForClusters(options, loaded->manifest)) return kExitUsage;
   }
   // Everything else simply ends on Ctrl-C.
   std::optional<Interruption> interruption;

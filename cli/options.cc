@@ -38,15 +38,17 @@ constexpr const char* kRunFooter =
     "  130  stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP)\n";
 
 constexpr const char* kValidateFooter =
-    "Reads no other file and needs no cluster; the verdict is the cluster's. Every problem is\n"
-    "a line on standard error: file:line: field: message.\n"
+    "Reads no other file and needs no cluster; the verdict is the API server's. Every problem is\n"
+    "a line on standard error: file:line: field: message. What is a good job here but not on a\n"
+    "cluster, where pods keep relative paths only on a volume, --for-cluster refuses too.\n"
     "\nExit codes:\n"
     "  0    the manifest is valid\n"
     "  2    it is not, or the command line is wrong\n";
 
 constexpr const char* kSubmitFooter =
     "Checks the manifest as `elephas validate` does, then applies it (server-side). Files that it\n"
-    "names are not sent along: their paths start in the pods' volumes.\n"
+    "names are not sent along: their paths start in the pods' volumes. Results that no volume\n"
+    "would keep are a warning: the operator ends such a job with NoVolume.\n"
     "\nExit codes:\n"
     "  0    submitted; with --follow: the job succeeded\n"
     "  1    the cluster did not take it, or the job failed\n"
@@ -181,6 +183,8 @@ std::variant<Options, int> ParseCommandLine(int argc, const char* const* argv, s
 
   CLI::App* validate = app.add_subcommand("validate", "Checks the manifest and runs nothing");
   AddManifestOptions(*validate, options, settings);
+  validate->add_flag("--for-cluster", options.for_cluster,
+                     "Also what the operator refuses: results that no volume would keep");
   validate->footer(kValidateFooter);
 
   const CLI::App* submit = AddSubmit(app, options, settings);

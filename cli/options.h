@@ -21,6 +21,9 @@ struct Options {
   std::vector<ManifestOverride> overrides;
   bool json = false, quiet = false;
 
+  // validate
+  bool for_cluster = false;
+
   // run
   bool resume = false;
   std::string run_folder;

@@ -43,6 +43,13 @@ TEST(CommandLine, ValidateTakesOverrides) {
   ASSERT_TRUE(std::holds_alternative<Options>(parsed.result)) << parsed.err;
   EXPECT_EQ(std::get<Options>(parsed.result).command, Options::Command::kValidate);
   EXPECT_EQ(std::get<Options>(parsed.result).overrides.size(), 1U);
+  EXPECT_FALSE(std::get<Options>(parsed.result).for_cluster);
+}
+
+TEST(CommandLine, ValidateAsksForWhatAClusterNeedsWhenItIsToldTo) {
+  const Parsed parsed = Parse({"validate", "job.yaml", "--for-cluster"});
+  ASSERT_TRUE(std::holds_alternative<Options>(parsed.result)) << parsed.err;
+  EXPECT_TRUE(std::get<Options>(parsed.result).for_cluster);
 }
 
 TEST(CommandLine, SubmitTakesTheManifestAndTheCluster) {

@@ -89,9 +89,10 @@ TEST_F(PreflightTest, ResumingNeedsCheckpoints) {
 TEST_F(PreflightTest, FieldsWithoutMeaningHereAreNamed) {
   EXPECT_THAT(LocalNotes(Job("uri: m.keras", "x.npz", "out")), IsEmpty());
   EXPECT_THAT(
-      LocalNotes(Job("uri: m.keras", "x.npz", "out",
-                     "  workers: {template: {a: b}}\n  runPolicy: {cleanPodPolicy: All}\n"
-                     "  compile: {loss: mse, jit_compile: true}\n")),
+      LocalNotes(
+          Job("uri: m.keras", "x.npz", "out",
+              "  workers: {template: {spec: {priority: 1}}}\n  runPolicy: {cleanPodPolicy: All}\n"
+              "  compile: {loss: mse, jit_compile: true}\n")),
       ElementsAre(
           "spec.compile.jit_compile has no effect: Part of what Keras saves; there is no XLA "
           "here.",

@@ -1,11 +1,13 @@
 #include "common/job_spec_check.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <set>
 
 #include "common/job_spec_fields.h"
 #include "common/job_spec_suggest.h"
+#include "common/pod_template_check.h"
 
 namespace elephas::manifest {
 
@@ -170,12 +172,58 @@ class Checker {
           return nullptr;
         }
         return Anything(field.path, node);
+      case FieldType::kPodTemplate:
+        return PodTemplate(field, entry);
       case FieldType::kAny:
         return Anything(field.path, node);
       case FieldType::kSection:
         break;
     }
     return nullptr;
+  }
+
+  json PodTemplate(const FieldInfo& field, const Entry& entry) {
+    if (entry.value->kind != Node::Kind::kMapping) {
+      Fail(entry.place, field.path, "must be a mapping, not " + Describe(*entry.value));
+      return nullptr;
+    }
+    const std::size_t before = checked_.problems.size();
+    json out = Anything(field.path, *entry.value);
+    if (checked_.problems.size() > before) return nullptr;
+    const bool workers = field.path == "spec.workers.template";
+    for (TemplateProblem& problem :
+         CheckPodTemplate(out, workers ? names::kWorker : names::kParamserver)) {
+      std::string path(field.path);
+      if (!problem.path.empty()) path.append(".").append(problem.path);
+      checked_.problems.push_back(
+          {PlaceOf(entry, problem.steps), std::move(path), std::move(problem.message)});
+    }
+    if (out.empty()) Fail(entry.place, field.path, "is empty");
+    return out;
+  }
+
+  // The place of what stands at the end of the steps, or of the last of them that was written.
+  static Place PlaceOf(const Entry& from, const std::vector<std::string>& steps) {
+    Place place = from.place;
+    const Node* node = from.value.get();
+    for (const std::string& step : steps) {
+      if (node->kind == Node::Kind::kSequence) {
+        std::size_t index = 0;
+        const char* end = step.data() + step.size();
+        if (std::from_chars(step.data(), end, index).ptr != end || index >= node->items.size()) {
+          break;
+        }
+        node = node->items[index].get();
+        place = node->place;
+        continue;
+      }
+      const auto entry = std::find_if(node->entries.begin(), node->entries.end(),
+                                      [&](const Entry& each) { return each.key == step; });
+      if (entry == node->entries.end()) break;
+      place = entry->place;
+      node = entry->value.get();
+    }
+    return place;
   }
 
   json Text(const FieldInfo& field, const Entry& entry) {
@@ -191,6 +239,10 @@ class Checker {
         Fail(entry.place, field.path, resolved.status().message());
         return nullptr;
       }
+    }
+    if (!HasForm(*text, field.form)) {
+      Fail(entry.place, field.path, std::string(FormWords(field.form)) + ", not " + Quoted(*text));
+      return nullptr;
     }
     return *std::move(text);
   }

@@ -172,11 +172,13 @@ constexpr FieldInfo kFields[] = {
      .type = kText,
      .doc = "The ConfigMap's name.",
      .required = true,
+     .form = TextForm::kDnsSubdomain,
      .store = [](JobSpec& s, const json& v) { ConfigMapOf(s).name = v; }},
     {.path = "spec.model.configMapRef.key",
      .type = kText,
      .doc = "The key inside the ConfigMap.",
      .required = true,
+     .form = TextForm::kConfigMapKey,
      .store = [](JobSpec& s, const json& v) { ConfigMapOf(s).key = v; }},
     {.path = "spec.model.weights",
      .type = kSection,
@@ -481,8 +483,9 @@ constexpr FieldInfo kFields[] = {
      .store = [](JobSpec& s,
                  const json& v) { s.workers.precision = FromWord<Precision>(kPrecisionWords, v); }},
     {.path = "spec.workers.template",
-     .type = kObject,
-     .doc = "A pod template to merge into the workers' pods.",
+     .type = kPodTemplate,
+     .doc = "A pod template to merge into the workers' pods: Kubernetes' own fields, of which none "
+            "needs to be there.",
      .mutability = Mutability::kWhileSuspended,
      .scope = Scope::kClusterOnly,
      .store = [](JobSpec& s, const json& v) { s.workers.pod_template = v; }},
@@ -506,8 +509,9 @@ constexpr FieldInfo kFields[] = {
      .maximum = 65535,
      .store = [](JobSpec& s, const json& v) { s.parameter_servers.port = v; }},
     {.path = "spec.parameterServers.template",
-     .type = kObject,
-     .doc = "A pod template to merge into the servers' pods.",
+     .type = kPodTemplate,
+     .doc = "A pod template to merge into the servers' pods: Kubernetes' own fields, of which none "
+            "needs to be there.",
      .mutability = Mutability::kWhileSuspended,
      .scope = Scope::kClusterOnly,
      .store = [](JobSpec& s, const json& v) { s.parameter_servers.pod_template = v; }},
@@ -529,7 +533,8 @@ constexpr FieldInfo kFields[] = {
     {.path = "spec.checkpoint.uri",
      .type = kUri,
      .doc = "The folder for checkpoints. Each job writes into a folder of its uid below it, so "
-            "several jobs may name the same one.",
+            "several jobs may name the same one. On a cluster a relative path starts at /data, and "
+            "has no '..' in it.",
      .required = true,
      .store = [](JobSpec& s, const json& v) { CheckpointOf(s).uri = v; }},
     {.path = "spec.checkpoint.every", .type = kSection, .doc = "How often.", .required = true},
@@ -564,7 +569,8 @@ constexpr FieldInfo kFields[] = {
      .type = kUri,
      .doc = "The folder for model.keras, model.safetensors and history.json, metrics.json, or "
             "predictions.npy. To train it may end in .keras or .h5 (Keras' legacy format): then it "
-            "is the model's file, and the other results are written beside it.",
+            "is the model's file, and the other results are written beside it. On a cluster a "
+            "relative path starts at /data, where a volume must be mounted, and has no '..' in it.",
      .required = true,
      .store = [](JobSpec& s, const json& v) { s.output_uri = v; }},
 
@@ -623,6 +629,71 @@ const FieldInfo* FindField(std::string_view path) {
   const auto* found = std::find_if(std::begin(kFields), std::end(kFields),
                                    [&](const FieldInfo& field) { return field.path == path; });
   return found == std::end(kFields) ? nullptr : found;
+}
+
+namespace {
+
+bool IsLowerOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+bool IsSubdomain(std::string_view name) {
+  while (true) {
+    const auto dot = name.find('.');
+    const std::string_view part = name.substr(0, dot);
+    if (part.empty() || part.front() == '-' || part.back() == '-' ||
+        !std::all_of(part.begin(), part.end(),
+                     [](char c) { return c == '-' || IsLowerOrDigit(c); })) {
+      return false;
+    }
+    if (dot == std::string_view::npos) return true;
+    name.remove_prefix(dot + 1);
+  }
+}
+
+bool IsConfigMapKey(std::string_view key) {
+  if (key.empty() || key == "." || key.starts_with("..")) return false;
+  return std::all_of(key.begin(), key.end(), [](char c) {
+    return IsLowerOrDigit(c) || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+  });
+}
+
+}  // namespace
+
+bool HasForm(std::string_view text, TextForm form) {
+  switch (form) {
+    case TextForm::kDnsSubdomain:
+      return text.size() <= kMaxFormLength && IsSubdomain(text);
+    case TextForm::kConfigMapKey:
+      return text.size() <= kMaxFormLength && IsConfigMapKey(text);
+    case TextForm::kFree:
+      break;
+  }
+  return true;
+}
+
+std::string_view FormPattern(TextForm form) {
+  switch (form) {
+    case TextForm::kDnsSubdomain:
+      return R"(^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$)";
+    case TextForm::kConfigMapKey:
+      return R"(^([-_A-Za-z0-9]|\.[-_A-Za-z0-9])[-._A-Za-z0-9]*$)";
+    case TextForm::kFree:
+      break;
+  }
+  return "";
+}
+
+std::string_view FormWords(TextForm form) {
+  switch (form) {
+    case TextForm::kDnsSubdomain:
+      return "must be lower-case letters, digits, '-' and '.', at most 253, each part beginning "
+             "and "
+             "ending with a letter or digit";
+    case TextForm::kConfigMapKey:
+      return "must be letters, digits, '-', '_' and '.', at most 253, not beginning with '..'";
+    case TextForm::kFree:
+      break;
+  }
+  return "";
 }
 
 std::string_view LastPart(std::string_view path) {

@@ -39,8 +39,21 @@ enum class FieldType : std::uint8_t {
   kTextMap,  // a mapping from text to text
   kWeights,  // a mapping from class index to a number that is not negative; not empty
   kObject,   // any mapping, kept as it is, not empty
-  kAny,      // anything, kept as it is
+  kPodTemplate,  // a mapping that Kubernetes takes as a pod template, not empty
+  kAny,          // anything, kept as it is
 };
+
+// What a text must look like besides.
+enum class TextForm : std::uint8_t {
+  kFree,
+  kDnsSubdomain,  // a name of an object in a cluster
+  kConfigMapKey,
+};
+bool HasForm(std::string_view text, TextForm form);
+// What HasForm() asks for: as a regular expression that the API server can read, and in words.
+std::string_view FormPattern(TextForm form);
+std::string_view FormWords(TextForm form);
+inline constexpr std::size_t kMaxFormLength = 253;  // of every form but kFree
 
 // May the field of a job on a cluster be changed?
 enum class Mutability : std::uint8_t {
@@ -70,6 +83,7 @@ struct FieldInfo {
   double maximum = std::numeric_limits<double>::infinity();
   bool below_maximum = false;  // `maximum` itself is too large
   std::span<const std::string_view> words = {};
+  TextForm form = TextForm::kFree;  // kText
   Mutability mutability = Mutability::kImmutable;
   Scope scope = Scope::kEverywhere;
   // Writes the checked value into the spec; null when nothing of the spec depends on it. Never

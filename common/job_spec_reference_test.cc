@@ -34,6 +34,8 @@ std::string TypeOf(const FieldInfo& field) {
       return "mapping of numbers";
     case FieldType::kObject:
       return "mapping";
+    case FieldType::kPodTemplate:
+      return "pod template";
     case FieldType::kAny:
       return "as Keras takes it";
     case FieldType::kWord:

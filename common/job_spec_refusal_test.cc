@@ -130,6 +130,16 @@ const BadManifest kFieldCases[] = {
     {"ATemplateThatIsNoMapping",
      {{8, "  workers: {template: big}"}},
      {"job.yaml:8: spec.workers.template: must be a mapping, not the text 'big'"}},
+    {"AConfigMapWithANameAndAKeyThatNoneHas",
+     {{5, "  model: {configMapRef: {name: Models, key: a/b}}"}},
+     {"job.yaml:5: spec.model.configMapRef.name: must be lower-case letters, digits, '-' and '.', "
+      "at most 253, each part beginning and ending with a letter or digit, not 'Models'",
+      "job.yaml:5: spec.model.configMapRef.key: must be letters, digits, '-', '_' and '.', at most "
+      "253, not beginning with '..', not 'a/b'"}},
+    {"AConfigMapsKeyThatClimbsUp",
+     {{5, "  model: {configMapRef: {name: a.b-c, key: ..a}}"}},
+     {"job.yaml:5: spec.model.configMapRef.key: must be letters, digits, '-', '_' and '.', at most "
+      "253, not beginning with '..', not '..a'"}},
     {"LabelsOfNumbers",
      {{6, "  data: {uri: digits.csv, labels: [0]}"}},
      {"job.yaml:6: spec.data.labels[0]: must be text, not 0; put it in quotes"}},

@@ -144,23 +144,6 @@ void WeightsEnding(Checked& checked, const Rule& rule) {
 // What Kubernetes takes as the name of an object that is not a pod's host name.
 constexpr std::size_t kMaxObjectName = 253;
 
-void ConfigMapName(Checked& checked, const Rule& rule) {
-  const std::string name = TextOf(checked, rule.path);
-  if (!name.empty() && (name.size() > kMaxObjectName || !IsDnsSubdomain(name, kMaxObjectName))) {
-    ReportText(checked, rule);
-  }
-}
-
-void ConfigMapKey(Checked& checked, const Rule& rule) {
-  const std::string key = TextOf(checked, rule.path);
-  const bool plain = std::ranges::all_of(key, [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_';
-  });
-  const bool good = plain && key.size() <= kMaxObjectName && key != "." && !key.starts_with("..");
-  if (!key.empty() && !good) ReportText(checked, rule);
-}
-
 std::vector<Rule> ModelRules() {
   return {
       {"one-model", RuleHome::kDefinition, "spec.model", "spec.model",
@@ -176,20 +159,6 @@ std::vector<Rule> ModelRules() {
       {"weights-ending", RuleHome::kDefinition, "spec.model.weights.uri", "spec.model.weights.uri",
        "self.matches('.[.](weights[.]h5|safetensors)$')", "must end in .weights.h5 or .safetensors",
        WeightsEnding},
-      {"config-map-name", RuleHome::kDefinition, "spec.model.configMapRef.name",
-       "spec.model.configMapRef.name",
-       "self.size() <= 253 && "
-       "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
-       "must be a ConfigMap's name: at most 253 lower-case letters, digits, '-' and '.', beginning "
-       "and ending with a letter or digit",
-       ConfigMapName},
-      {"config-map-key", RuleHome::kDefinition, "spec.model.configMapRef.key",
-       "spec.model.configMapRef.key",
-       "self.size() <= 253 && self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && "
-       "!self.startsWith('..')",
-       "must be a ConfigMap's key: at most 253 letters, digits, '-', '_' and '.', not '.' and not "
-       "beginning with '..'",
-       ConfigMapKey},
   };
 }
 
@@ -436,6 +405,14 @@ std::vector<Rule> UriRules() {
                      "!self.startsWith('file://') || "
                      "self.matches('^([^%]|%0[1-9A-Fa-f]|%[1-9A-Fa-f][0-9A-Fa-f])*$')",
                      "has a '%' without two hexadecimal digits, or with 00"});
+  }
+  // ClusterProblems() says the same: a local run takes such a path.
+  for (const char* const path : {"spec.output.uri", "spec.checkpoint.uri"}) {
+    rules.push_back({"stays-below-" + std::string(path), RuleHome::kDefinition, path, path,
+                     "self.matches('^(/|[A-Za-z0-9+.-]+://)') || "
+                     "!self.matches('(^|/)[.][.](/|$)')",
+                     "must not have '..' in it: on a cluster it starts at /data, and stays on the "
+                     "volume there"});
   }
   return rules;
 }

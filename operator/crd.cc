@@ -5,6 +5,8 @@
 #include <string>
 
 #include "common/job_spec_fields.h"
+#include "common/names.h"
+#include "operator/crd_template.h"
 
 namespace elephas {
 
@@ -90,6 +92,10 @@ ordered_json Schema(const FieldInfo& field) {
       schema["minLength"] = 1;
       schema["maxLength"] = manifest::kMaxTextLength;
       schema["pattern"] = R"(^[^\x00-\x1f\x7f]*$)";
+      if (field.form != manifest::TextForm::kFree) {
+        schema["maxLength"] = manifest::kMaxFormLength;
+        schema["pattern"] = manifest::FormPattern(field.form);
+      }
       break;
     case FieldType::kInteger:
       schema["type"] = "integer";
@@ -118,6 +124,10 @@ ordered_json Schema(const FieldInfo& field) {
       schema["minProperties"] = 1;
       schema["maxProperties"] = manifest::kMaxWeights;
       schema["additionalProperties"] = {{"type", "number"}, {"minimum", 0}};
+      break;
+    case FieldType::kPodTemplate:
+      schema.update(PodTemplateSchema(field.path == "spec.workers.template" ? names::kWorker
+                                                                            : names::kParamserver));
       break;
     case FieldType::kTextMap:
       schema["type"] = "object";

@@ -10,6 +10,8 @@
 
 #include "common/job_spec_fields.h"
 #include "common/job_spec_status.h"
+#include "common/pod_template_check.h"
+#include "common/pod_template_schema.h"
 #include "operator/yaml_text.h"
 
 namespace elephas {
@@ -56,7 +58,12 @@ TEST(Crd, FilesInTheTreeAreWhatTheTablesSay) {
   }
 }
 
-TEST(Crd, IsSmallEnoughForClientSideApply) { EXPECT_LT(MakeCrd().dump().size(), 100'000U); }
+// As JSON it is what kubectl keeps in an annotation. What to shorten when it is too large:
+// kWrittenOut in crd_template.cc.
+TEST(Crd, IsSmallEnoughForClientSideApply) {
+  EXPECT_LT(YamlText(MakeCrd()).size(), 100'000U);
+  EXPECT_LT(MakeCrd().dump().size(), 100'000U);
+}
 
 TEST(Crd, EveryFieldOfTheManifestIsThereAndDescribed) {
   for (const manifest::FieldInfo& field : manifest::ManifestFields()) {
@@ -94,7 +101,8 @@ TEST(Crd, EveryTypeIsStructural) {
   const std::function<void(const ordered_json&, const std::string&)> check =
       [&](const ordered_json& schema, const std::string& where) {
         EXPECT_TRUE(schema.contains("type") ||
-                    schema.contains("x-kubernetes-preserve-unknown-fields"))
+                    schema.contains("x-kubernetes-preserve-unknown-fields") ||
+                    schema.contains("x-kubernetes-int-or-string"))
             << where;
         if (schema.contains("properties")) {
           for (const auto& [name, child] : schema["properties"].items()) {
@@ -102,6 +110,9 @@ TEST(Crd, EveryTypeIsStructural) {
           }
         }
         if (schema.contains("items")) check(schema["items"], where + "[]");
+        if (schema.contains("additionalProperties")) {
+          check(schema["additionalProperties"], where + "{}");
+        }
       };
   check(Root(), "");
 }
@@ -140,6 +151,69 @@ TEST(Crd, EveryImmutableFieldIsKeptByARuleAndNoMutableOneIs) {
   }
 }
 
+// What is written out of a template's types must be all of their fields, or the API server would
+// refuse what the parser takes.
+void ExpectWhole(const ordered_json& schema, const manifest::PodType& type,
+                 const std::string& where) {
+  if (schema.value("x-kubernetes-preserve-unknown-fields", false)) return;
+  ASSERT_TRUE(schema.contains("properties")) << where;
+  for (const manifest::PodField& field : type.fields) {
+    if (where == ".metadata") break;  // most of it is the operator's to set
+    EXPECT_TRUE(schema["properties"].contains(field.name)) << where << "." << field.name;
+  }
+  for (const auto& [name, child] : schema["properties"].items()) {
+    const manifest::PodField* field = type.Find(name);
+    ASSERT_NE(field, nullptr) << where << "." << name;
+    if (field->type == nullptr) continue;
+    ExpectWhole(child.contains("items") ? child["items"] : child, *field->type, where + "." + name);
+  }
+}
+
+TEST(CrdTemplate, FieldsOfATypeAreAllThereOrNotLookedAt) {
+  for (const char* path : {"spec.workers.template", "spec.parameterServers.template"}) {
+    ExpectWhole(At(path), manifest::PodTemplateType(), "");
+  }
+}
+
+TEST(CrdTemplate, NothingHasToBeThereThatOurPodsHave) {
+  const ordered_json& spec = At("spec.workers.template.spec");
+  EXPECT_FALSE(spec.contains("required"));
+  EXPECT_FALSE(spec["properties"]["containers"]["items"].contains("required"));
+  EXPECT_EQ(spec["properties"]["initContainers"]["items"]["required"], (ordered_json{"name"}));
+  EXPECT_EQ(spec["properties"]["volumes"]["items"]["required"], (ordered_json{"name"}));
+}
+
+// Elsewhere the API server takes nulls out, and the parser does too. (What is not looked at keeps
+// its nulls; the operator's parser takes them out.)
+TEST(CrdTemplate, NullsStayExactlyWhereTheyTakeSomethingAway) {
+  std::size_t count = 0;
+  const std::function<void(const ordered_json&, const std::string&)> walk =
+      [&](const ordered_json& schema, const std::string& pattern) {
+        const bool nullable = schema.value("nullable", false);
+        EXPECT_EQ(nullable, manifest::NullTakesAway(pattern)) << pattern;
+        count += nullable ? 1 : 0;
+        const std::string below = pattern.empty() ? "" : pattern + ".";
+        if (schema.contains("properties")) {
+          for (const auto& [name, child] : schema["properties"].items()) walk(child, below + name);
+        }
+        if (schema.contains("items")) walk(schema["items"], pattern + "[]");
+        if (schema.contains("additionalProperties")) {
+          walk(schema["additionalProperties"], below + "{}");
+        }
+      };
+  walk(At("spec.workers.template"), "");
+  EXPECT_EQ(count, manifest::kPlacesWhereNullTakesAway);
+}
+
+TEST(CrdTemplate, OurContainerIsTheOneOfItsRole) {
+  const auto rules_of = [](const char* path) {
+    return At(path)["properties"]["containers"]["items"]["x-kubernetes-validations"].dump();
+  };
+  EXPECT_NE(rules_of("spec.workers.template.spec").find("'worker'"), std::string::npos);
+  EXPECT_NE(rules_of("spec.parameterServers.template.spec").find("'paramserver'"),
+            std::string::npos);
+}
+
 TEST(Crd, EveryRuleHasAMessage) {
   for (const manifest::FieldInfo& field : manifest::ManifestFields()) {
     const ordered_json rules = CrdRules(field.path);
@@ -154,9 +228,16 @@ TEST(YamlText, QuotesWhatYamlWouldReadAsSomethingElse) {
                            {"c", ordered_json::array({ordered_json{{"d", 1}, {"e", nullptr}}})}};
   EXPECT_EQ(YamlText(value),
             "\"on\": \"true\"\n"
-            "a:\n- x\n- \"1\"\n- \"\"\n- \"a: b\"\n"
+            "a: [x, \"1\", \"\", \"a: b\"]\n"
             "b: {}\n"
             "c:\n- d: 1\n  e: null\n");
+}
+
+TEST(YamlText, PutsOnOneLineWhatFitsThereAndHoldsNoStructures) {
+  const ordered_json value{{"a", {{"b", {{"c", "d"}, {"e", ordered_json::array()}}}}},
+                           {"f", {{"g", std::string(60, 'g')}, {"h", std::string(60, 'h')}}}};
+  EXPECT_EQ(YamlText(value), "a:\n  b: {c: d, e: []}\nf:\n  g: " + std::string(60, 'g') +
+                                 "\n  h: " + std::string(60, 'h') + "\n");
 }
 
 }  // namespace

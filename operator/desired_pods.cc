@@ -1,5 +1,6 @@
 #include "operator/desired_pods.h"
 
+#include "common/job_volumes.h"
 #include "common/names.h"
 #include "operator/default_requests.h"
 #include "operator/desired_objects.h"
@@ -265,25 +266,6 @@ Result<json> MergedPod(const Job& job, const Settings& settings, PodRole role, s
   return pod;
 }
 
-// Is a relative path of the manifest on a volume, so that what is written there stays?
-Status CheckMounted(json pod, PodRole role, std::string_view field, const std::string& uri) {
-  const Result<std::string> path = ResolveUri(uri, names::kDataFolder);
-  if (!path.ok()) return path.status();
-  if (*path == uri || uri.find("://") != std::string::npos) return OkStatus();  // absolute
-  for (const json& mount : OurContainer(pod, role)["volumeMounts"]) {
-    const std::string at = TextOf(mount, "mountPath");
-    if (!at.empty() && at != "/tmp" && (*path == at || path->starts_with(at + "/"))) {
-      return OkStatus();
-    }
-  }
-  return NotFound(
-      std::string(field) + ": '" + uri + "' is " + *path +
-      " in the pods, where no volume is mounted; it would be lost with the pod. Give " +
-      TemplatePath(role) +
-      " a volume called data, for example {spec: {volumes: [{name: data, persistentVolumeClaim: "
-      "{claimName: NAME}}]}}");
-}
-
 }  // namespace
 
 std::string ServerHost(const Job& job, std::int64_t index) {
@@ -298,13 +280,12 @@ Status CheckPods(const Job& job, const Settings& settings) {
   for (const PodRole role : {PodRole::kServer, PodRole::kWorker}) {
     const Status amounts = CheckAmounts(TemplateOf(job, role));
     if (!amounts.ok()) return Invalid(TemplatePath(role) + "." + amounts.message());
+    const auto pod = MergedPod(job, settings, role, 0);
+    if (!pod.ok()) return pod.status();
   }
-  ELEPHAS_ASSIGN_OR_RETURN(const json server, MergedPod(job, settings, PodRole::kServer, 0));
-  ELEPHAS_ASSIGN_OR_RETURN(const json worker, MergedPod(job, settings, PodRole::kWorker, 0));
-  ELEPHAS_RETURN_IF_ERROR(
-      CheckMounted(worker, PodRole::kWorker, "spec.output.uri", job.spec.output_uri));
-  if (!job.spec.checkpoint) return OkStatus();
-  return CheckMounted(server, PodRole::kServer, "spec.checkpoint.uri", job.spec.checkpoint->uri);
+  const std::vector<ManifestProblem> lost = LostResults(job.spec);
+  if (lost.empty()) return OkStatus();
+  return NotFound(lost.front().path + ": " + lost.front().message);
 }
 
 json MakePod(const Job& job, const Settings& settings, PodRole role, std::int64_t index,

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/mounted_path.h"
 #include "operator/desired_objects.h"
+#include "operator/pod_template_merge.h"
 #include "operator/test_support.h"
 
 namespace elephas {
@@ -179,33 +181,79 @@ TEST(DesiredPods, ATemplateIsMerged) {
   EXPECT_EQ(Find(server["spec"]["volumes"], "data")["nfs"]["server"], "s");
 }
 
-TEST(DesiredPods, WhatWouldBreakTheJobIsRefusedByName) {
-  struct Case {
-    const char* overlay;
-    const char* message;
+// common/pod_template_check_test.cc has every kind.
+TEST(DesiredPods, ATemplateThatWouldBreakTheJobIsAProblemOfTheTemplate) {
+  const Job job = MakeJob("digits").Set("/spec/workers/template/spec/hostname", "x");
+  EXPECT_EQ(job.problems,
+            "spec.workers.template.spec.hostname: is the operator's to set; leave it out");
+  EXPECT_TRUE(job.only_template_problems);
+  const Job another =
+      MakeJob("digits").Set("/spec/workers/template/spec/hostname", "x").Set("/spec/fit/epochs", 0);
+  EXPECT_FALSE(another.only_template_problems);
+  EXPECT_FALSE(Job(MakeJob("digits")).only_template_problems);
+}
+
+TEST(DesiredPods, NoTemplateIsMergedUnchecked) {
+  const auto merged =
+      MergePodTemplate(json::object(), {{"spec", {{"hostNetwork", "yes"}}}}, "worker");
+  EXPECT_EQ(merged.status().code(), Code::kInvalid);
+  EXPECT_EQ(merged.status().message(),
+            "spec.hostNetwork: must be true or false, not the text 'yes'");
+}
+
+TEST(DesiredPods, ANullTakesAwayWhatIsOursToGiveAndNothingElse) {
+  const Job job = MakeJob("digits").Set("/spec/workers/template", json::parse(R"({
+      "metadata": null,
+      "spec": {"tolerations": null, "securityContext": {"fsGroup": null}, "volumes": null,
+               "containers": [{"env": null, "image": null,
+                               "resources": {"requests": {"cpu": null}}}]}})"));
+  ASSERT_EQ(job.problems, "");
+  const json pod = MakePod(job, Settings{}, PodRole::kWorker, 0, 0, 0);
+  const json plain = MakePod(MakeJob("digits"), Settings{}, PodRole::kWorker, 0, 0, 0);
+  EXPECT_EQ(pod["metadata"], plain["metadata"]);
+  EXPECT_FALSE(pod["spec"].contains("tolerations"));
+  EXPECT_FALSE(pod["spec"]["securityContext"].contains("fsGroup"));
+  EXPECT_EQ(pod["spec"]["securityContext"]["runAsNonRoot"], true);
+  EXPECT_EQ(ContainerOf(pod)["env"], ContainerOf(plain)["env"]);
+  EXPECT_EQ(ContainerOf(pod)["image"], ContainerOf(plain)["image"]);
+  EXPECT_EQ(ContainerOf(pod)["resources"]["requests"], (json{{"memory", "256Mi"}}));
+}
+
+// What `elephas validate` warns of is what ends the job: both look for the mounts that pods get.
+TEST(DesiredPods, ResultsAreLostExactlyWhereNoVolumeIsMounted) {
+  const char* templates[] = {
+      R"({"volumes": [{"name": "data", "emptyDir": {}}]})",
+      R"({"volumes": [{"name": "other", "emptyDir": {}}]})",
+      R"({"volumes": [{"name": "data", "emptyDir": {}}],
+          "containers": [{"volumeMounts": [{"name": "data", "mountPath": "/x"}]}]})",
+      R"({"volumes": [{"name": "data", "emptyDir": {}}, {"name": "a", "emptyDir": {}}],
+          "containers": [{"volumeMounts": [{"name": "a", "mountPath": "/data/"}]}]})",
+      R"({"volumes": [{"name": "a", "emptyDir": {}}],
+          "containers": [{"name": "worker", "volumeMounts": [{"name": "a", "mountPath": "/data/out"}]}]})",
+      R"({"volumes": [{"name": "a", "emptyDir": {}}],
+          "containers": [{"name": "side", "image": "s", "volumeMounts": [{"name": "a", "mountPath": "/data"}]}]})",
   };
-  const Case cases[] = {
-      {R"({"spec": {"hostname": "x"}})", "spec.workers.template.spec.hostname: is the operator's"},
-      {R"({"spec": {"containers": [{"args": ["x"]}]}})",
-       "spec.workers.template.spec.containers[0].args: is the operator's"},
-      {R"({"spec": {"containers": [{"name": "a"}, {"image": "b"}]}})",
-       "spec.workers.template.spec.containers[1].name: is required"},
-      {R"({"metadata": {"name": "x"}})", "spec.workers.template.metadata.name: is the operator's"},
-      {R"({"metadata": {"labels": {"elephas.dev/index": "9"}}})",
-       "spec.workers.template.metadata.labels.elephas.dev/index: is the operator's"},
-      {R"({"metadata": {"labels": {"a": 1}}})",
-       "spec.workers.template.metadata.labels.a: must be text"},
-      {R"({"specs": {}})", "spec.workers.template.specs: unknown field"},
-      {R"({"spec": {"containers": {}}})", "spec.workers.template.spec.containers: must be a list"},
-      {R"({"spec": {"volumes": [{"name": "elephas-job"}]}})",
-       "spec.workers.template.spec.volumes elephas-job: is the operator's"},
-  };
-  for (const Case& test : cases) {
-    const Status status = CheckPods(
-        MakeJob("digits").Set("/spec/workers/template", json::parse(test.overlay)), Settings{});
-    EXPECT_EQ(status.code(), Code::kInvalid) << test.overlay;
-    EXPECT_THAT(status.message(), testing::StartsWith(test.message));
+  int lost = 0;
+  for (const char* text : templates) {
+    const Job job = MakeJob("digits").Set("/spec/workers/template", {{"spec", json::parse(text)}});
+    ASSERT_EQ(job.problems, "") << text;
+    bool mounted = false;
+    const json pod = MakePod(job, Settings{}, PodRole::kWorker, 0, 0, 0);
+    const json container = ContainerOf(pod);
+    for (const json& mount : container["volumeMounts"]) {
+      mounted = mounted || IsAtOrBelow("/data/out", mount["mountPath"].get<std::string>());
+    }
+    EXPECT_EQ(CheckPods(job, Settings{}).ok(), mounted) << text;
+    lost += mounted ? 0 : 1;
   }
+  EXPECT_EQ(lost, 3);
+}
+
+TEST(DesiredPods, ResultsStayBelowTheirFolder) {
+  const Job job = MakeJob("digits").Set("/spec/output/uri", "../x");
+  EXPECT_EQ(job.problems,
+            "spec.output.uri: must not have '..' in it: on a cluster it starts at /data, and stays "
+            "on the volume there");
 }
 
 TEST(DesiredPods, PathsOutsideOfDataNeedNoVolumeCalledData) {

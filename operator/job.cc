@@ -1,5 +1,8 @@
 #include "operator/job.h"
 
+#include <algorithm>
+
+#include "common/job_volumes.h"
 #include "common/names.h"
 #include "common/utf8.h"
 #include "operator/json_at.h"
@@ -63,6 +66,11 @@ void KeepTimeToLive(const json& object, JobSpec::RunPolicy& policy) {
   if (ttl >= 0) policy.ttl_seconds_after_finished = ttl;
 }
 
+bool IsOfTemplate(std::string_view path) {
+  return path.starts_with("spec.workers.template") ||
+         path.starts_with("spec.parameterServers.template");
+}
+
 }  // namespace
 
 Job ParseJobHeader(const json& object) {
@@ -87,8 +95,12 @@ Job ParseJob(json object) {
   if (!object.is_object()) object = json::object();
   KeepManifest(object);
   ParsedManifest manifest = ParseManifestJson(object, job.name);
+  if (manifest.problems.empty()) manifest.problems = ClusterProblems(manifest, job.name);
   job.problems = Join(manifest.problems);
   if (!job.problems.empty()) {
+    job.only_template_problems = std::all_of(
+        manifest.problems.begin(), manifest.problems.end(),
+        [](const ManifestProblem& problem) { return IsOfTemplate(problem.path); });
     KeepTimeToLive(object, job.spec.run_policy);
     return job;
   }

@@ -16,6 +16,7 @@ struct Job {
   std::int64_t generation = 0;
   bool deleting = false;
   std::string problems;  // everything wrong with the spec, a line each; empty: `spec` counts
+  bool only_template_problems = false;  // what is wrong is in the pod templates
   JobSpec spec;
   nlohmann::json document;  // the manifest with every default in it
   nlohmann::json status;    // an object; empty before the first write

@@ -84,7 +84,8 @@ Plan MakePlan(const Job& job, const Settings& settings, const Observed& observed
               std::int64_t now_ms) {
   if (IsFinished(job)) return AfterTheEnd(job, observed, now_ms);
   if (!job.problems.empty()) {
-    return Ended({false, std::string(names::kInvalidSpec), job.problems, std::nullopt});
+    const auto reason = job.only_template_problems ? names::kTemplateInvalid : names::kInvalidSpec;
+    return Ended({false, std::string(reason), job.problems, std::nullopt});
   }
   if (auto end = Outcome(job, observed)) return Ended(*std::move(end));
   if (auto end = DeadlineExceeded(job, now_ms)) return Ended(*std::move(end));

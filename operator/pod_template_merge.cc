@@ -4,10 +4,7 @@
 #include <array>
 #include <string>
 
-#include "common/names.h"
-#include "common/utf8.h"
-#include "operator/json_at.h"
-#include "operator/template_types.h"
+#include "common/pod_template_check.h"
 
 namespace elephas {
 
@@ -36,12 +33,6 @@ constexpr std::array kAppended{"tolerations"sv,       "topologySpreadConstraints
 // Mappings of which one member excludes another, so that a mixture would be refused.
 constexpr std::array kReplaced{"readinessProbe"sv, "livenessProbe"sv, "startupProbe"sv,
                                "lifecycle"sv};
-// What the job's working depends on.
-constexpr std::array kOursInSpec{"restartPolicy"sv, "hostname"sv, "subdomain"sv};
-constexpr std::array kOursInContainer{"args"sv, "terminationMessagePath"sv, "stdin"sv, "tty"sv};
-constexpr std::array kOursInEnv{"POD_NAME"sv};
-constexpr std::array kOurVolumes{"elephas-job"sv, "elephas-model"sv};
-
 template <std::size_t count>
 bool IsOneOf(std::string_view name, const std::array<std::string_view, count>& names) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -54,8 +45,10 @@ const ListKey* FindListKey(std::string_view field) {
 }
 
 std::string KeyOf(const json& entry, std::string_view key) {
-  const json& value = MemberOf(entry, key);
-  return value.is_null() ? "" : TextIn(value, JsonText(value));
+  if (!entry.is_object()) return "";
+  const auto found = entry.find(key);
+  if (found == entry.end()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
 json Merge(json base, const json& overlay);
@@ -103,105 +96,28 @@ json Merge(json base, const json& overlay) {
   return base;
 }
 
-Status Ours(const std::string& path) {
-  return Invalid(path + ": is the operator's to set; leave it out");
-}
-
-Status CheckMetadata(const json& metadata) {
-  if (!metadata.is_object()) return Invalid("metadata: must be a mapping");
-  for (const auto& [name, value] : metadata.items()) {
-    if (value.is_null()) continue;
-    if (name != "labels" && name != "annotations") return Ours("metadata." + name);
-    if (!value.is_object()) return Invalid("metadata." + name + ": must be a mapping");
-    for (const auto& [key, text] : value.items()) {
-      if (!text.is_string()) return Invalid("metadata." + name + "." + key + ": must be text");
-      if (key.starts_with("elephas.dev/") || key == names::kAppInstance ||
-          key == names::kAppComponent || key == names::kAppManagedBy || key == names::kAppName) {
-        return Ours("metadata." + name + "." + key);
-      }
-    }
-  }
-  return OkStatus();
-}
-
-Status CheckContainer(const json& container, const std::string& path) {
-  for (const std::string_view name : kOursInContainer) {
-    if (container.contains(name)) return Ours(path + "." + std::string(name));
-  }
-  if (const auto env = container.find("env"); env != container.end() && env->is_array()) {
-    for (const json& entry : *env) {
-      const std::string name = KeyOf(entry, "name");
-      if (IsOneOf(name, kOursInEnv)) return Ours(path + ".env " + name);
-    }
-  }
-  if (const auto mounts = container.find("volumeMounts");
-      mounts != container.end() && mounts->is_array()) {
-    for (const json& mount : *mounts) {
-      const std::string at = KeyOf(mount, "mountPath");
-      if (at == names::kSecretFolder || at == names::kModelFolder) {
-        return Ours(path + ".volumeMounts " + at);
-      }
-    }
-  }
-  return OkStatus();
-}
-
 // A lone container without a name is ours.
-Status NameContainers(json& containers, std::string_view container) {
-  if (!containers.is_array()) return Invalid("spec.containers: must be a list");
-  for (std::size_t i = 0; i < containers.size(); ++i) {
-    json& entry = containers[i];
-    const std::string path = "spec.containers[" + std::to_string(i) + "]";
-    if (!entry.is_object()) return Invalid(path + ": must be a mapping");
-    if (!entry.contains("name")) {
-      if (containers.size() > 1) {
-        return Invalid(path + ".name: is required where there are several containers; ours is '" +
-                       std::string(container) + "'");
-      }
-      entry["name"] = container;
-    }
-    if (entry["name"] == container) ELEPHAS_RETURN_IF_ERROR(CheckContainer(entry, path));
+void NameContainer(json& pod_template, std::string_view container) {
+  const json::json_pointer at("/spec/containers");
+  if (!pod_template.contains(at)) return;
+  for (json& entry : pod_template.at(at)) {
+    if (!entry.contains("name")) entry["name"] = container;
   }
-  return OkStatus();
-}
-
-Status CheckSpec(const json& spec) {
-  if (!spec.is_object()) return Invalid("spec: must be a mapping");
-  for (const std::string_view name : kOursInSpec) {
-    if (spec.contains(name)) return Ours("spec." + std::string(name));
-  }
-  if (const auto volumes = spec.find("volumes"); volumes != spec.end() && volumes->is_array()) {
-    for (const json& volume : *volumes) {
-      const std::string name = KeyOf(volume, "name");
-      if (IsOneOf(name, kOurVolumes)) return Ours("spec.volumes " + name);
-    }
-  }
-  return OkStatus();
 }
 
 }  // namespace
 
 Result<json> MergePodTemplate(json pod, const json& overlay, std::string_view container) {
   if (overlay.is_null()) return pod;
-  ELEPHAS_RETURN_IF_ERROR(CheckTemplateTypes(overlay));
+  if (!overlay.is_object()) return Invalid("must be a mapping with metadata and spec");
   json checked = overlay;
-  DropEmptyParts(checked);
-  for (auto& [name, value] : checked.items()) {
-    if (value.is_null()) continue;
-    if (name == "metadata") {
-      ELEPHAS_RETURN_IF_ERROR(CheckMetadata(value));
-    } else if (name == "spec") {
-      ELEPHAS_RETURN_IF_ERROR(CheckSpec(value));
-      if (value.contains("containers")) {
-        ELEPHAS_RETURN_IF_ERROR(NameContainers(value["containers"], container));
-      }
-    } else {
-      return Invalid(name + ": unknown field; a pod template has metadata and spec");
-    }
+  // The parser has checked the templates of a job; this is for whoever calls without one.
+  const auto problems = manifest::CheckPodTemplate(checked, container);
+  if (!problems.empty()) {
+    const manifest::TemplateProblem& first = problems.front();
+    return Invalid(first.path.empty() ? first.message : first.path + ": " + first.message);
   }
-  if (checked.contains("metadata") && checked["metadata"].is_object()) {
-    checked["metadata"].erase("creationTimestamp");  // null, in what kubectl prints
-  }
+  NameContainer(checked, container);
   return Merge(std::move(pod), checked);
 }
 

@@ -36,6 +36,20 @@ std::string Scalar(const ordered_json& value) {
 
 bool IsBlock(const ordered_json& value) { return value.is_structured() && !value.empty(); }
 
+// "{a: 1, b: c}" or "[a, b]" for what holds no structures; "" where that would be no line to read.
+std::string OnOneLine(const ordered_json& value, std::size_t indent) {
+  constexpr std::size_t kLineWidth = 100;
+  std::string line;
+  for (const auto& [key, entry] : value.items()) {
+    if (IsBlock(entry)) return "";
+    if (!line.empty()) line += ", ";
+    if (value.is_object()) line.append(PlainOrQuoted(key)).append(": ");
+    line += Scalar(entry);
+    if (indent + line.size() > kLineWidth) return "";
+  }
+  return value.is_object() ? "{" + line + "}" : "[" + line + "]";
+}
+
 void Write(const ordered_json& value, const std::string& indent, std::string& out);
 
 // `first`: what stands before the first line instead of the indent ("- ").
@@ -45,11 +59,14 @@ void WriteObject(const ordered_json& value, const std::string& indent, bool firs
     if (!first) out += indent;
     first = false;
     out += PlainOrQuoted(key) + ":";
-    if (IsBlock(entry)) {
+    if (!IsBlock(entry)) {
+      out += " " + Scalar(entry) + "\n";
+    } else if (const std::string line = OnOneLine(entry, indent.size() + key.size());
+               !line.empty()) {
+      out += " " + line + "\n";
+    } else {
       out += "\n";
       Write(entry, entry.is_array() ? indent : indent + "  ", out);
-    } else {
-      out += " " + Scalar(entry) + "\n";
     }
   }
 }

@@ -40,6 +40,33 @@ def test_a_valid_manifest(call):
     assert call("validate", "job.yaml") == (0, "job.yaml: valid\n", "")
 
 
+def test_a_good_job_here_that_would_lose_its_results_on_a_cluster(call, folder):
+    code, output, errors = call("validate", "--for-cluster", "job.yaml")
+    assert (code, output) == (2, "")
+    assert errors.startswith("job.yaml:7: spec.output.uri: 'out' is /data/out in the pods, where no volume is mounted")
+    (folder / "job.yaml").write_text(
+        MANIFEST + "  workers: {template: {spec: {volumes: [{name: data, emptyDir: {}}]}}}\n")
+    assert call("validate", "--for-cluster", "job.yaml") == (0, "job.yaml: valid\n", "")
+
+
+def test_results_stay_below_their_folder_on_a_cluster(call):
+    """A local run writes where it is told."""
+    code, _, errors = call("validate", "job.yaml", "--set", "spec.output.uri=../out")
+    assert code == 2 and "spec.output.uri: must not have '..' in it" in errors
+
+
+def test_a_template_is_refused_as_pods_would_be(call, folder):
+    (folder / "job.yaml").write_text(
+        MANIFEST + "  workers:\n    template:\n      spec:\n        contaners: []\n        hostNetwork: 'yes'\n")
+    for command in ("validate", "run"):
+        assert call(command, "job.yaml") == (
+            2,
+            "",
+            "job.yaml:11: spec.workers.template.spec.contaners: unknown field; did you mean 'containers'?\n"
+            "job.yaml:12: spec.workers.template.spec.hostNetwork: must be true or false, not the text 'yes'\n",
+        )
+
+
 def test_every_problem_is_a_line(call, folder):
     (folder / "job.yaml").write_text(MANIFEST + "  fit: {epochs: 0, batch_size: 3}\n")
     assert call("validate", "job.yaml", "--set", "spec.mode=sync") == (

@@ -30,7 +30,8 @@ BLOCKS = [
 
 
 def validate(processes, bin_dir, path):
-    """`elephas validate` accepts the manifest, once the files are there that it names and something else makes."""
+    """`elephas validate` accepts the manifest, here and on a cluster, once the files are there that it names and
+    something else makes."""
     spec = yaml.safe_load(path.read_text())["spec"]
     named = [
         spec["model"].get("uri"),
@@ -42,7 +43,7 @@ def validate(processes, bin_dir, path):
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists():
             file.touch()
-    process = processes(bin_dir / "elephas", "validate", path)
+    process = processes(bin_dir / "elephas", "validate", "--for-cluster", path)
     assert process.wait() == 0, process.output
 
 
