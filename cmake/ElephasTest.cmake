@@ -25,10 +25,10 @@ else()
   set(ELEPHAS_TIMEOUT_FACTOR 1)
 endif()
 
-# elephas_add_test(NAME [LIBS target...] SOURCES file...): one GoogleTest program, its cases as ctest
-# entries named NAME.Suite.Case.
+# elephas_add_test(NAME [TIMEOUT seconds] [LIBS target...] SOURCES file...): one GoogleTest program, its cases
+# as ctest entries named NAME.Suite.Case, of 120 s each unless said otherwise.
 function(elephas_add_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} elephas_options GTest::gmock GTest::gtest_main)
   if(CMAKE_CXX_FLAGS_RELWITHDEBINFO MATCHES "-O2")
@@ -41,7 +41,10 @@ function(elephas_add_test name)
   endif()
   # bin/ is for what people run.
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/test-bin")
-  math(EXPR timeout "120 * ${ELEPHAS_TIMEOUT_FACTOR}")
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  math(EXPR timeout "${ARG_TIMEOUT} * ${ELEPHAS_TIMEOUT_FACTOR}")
   gtest_discover_tests(${name}
     TEST_PREFIX "${ELEPHAS_TEST_PREFIX}${name}."
     DISCOVERY_TIMEOUT 120

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "common/json_bounds.h"
+#include "common/log.h"
 #include "fuzz/fuzz_check.h"
 #include "operator/survival.h"
 
@@ -27,6 +28,8 @@ nlohmann::json Parsed(std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const bool kQuiet = InitLog({.level = "off"}).ok();
+  FuzzCheck(kQuiet, "the log cannot be switched off");
   std::string_view text(reinterpret_cast<const char*>(data), size);
   const nlohmann::json job = Parsed(TakeLine(text)), status = Parsed(TakeLine(text));
   const std::string answer(TakeLine(text));

@@ -235,7 +235,12 @@ class FakeJobService : public JobService {
   void SetOwnUrl(const std::string&) override {}
   [[nodiscard]] bool Ready() const override { return ready; }
   [[nodiscard]] nlohmann::json StatusJson() const override {
-    return {{"uid", "u"}, {"incarnation", incarnation.value()}, {"version", version.value()}};
+    return {{"uid", "u"},
+            {"incarnation", incarnation.value()},
+            {"version", version.value()},
+            {"history", {{"loss", {1.0, 0.5}}, {"accuracy", nlohmann::json::array()}}},
+            {"workers", {{{"name", "w"}}}},
+            {"events", {"joined"}}};
   }
   [[nodiscard]] JobSample Sample() const override {
     JobSample sample = job_sample;

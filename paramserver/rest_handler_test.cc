@@ -248,6 +248,14 @@ TEST_F(RestHandlerTest, PeersRegister) {
 
 TEST_F(RestHandlerTest, StatusAndHistoryAreTheServices) {
   EXPECT_EQ(Body(Send({.target = "/v1/status"}), 200)["version"], 7);
+  EXPECT_EQ(Body(Send({.target = "/v1/status?brief=false"}), 200)["history"]["loss"].size(), 2U);
+  // What the operator asks for does not grow with the job.
+  const json brief = Body(Send({.target = "/v1/status?brief=true"}), 200);
+  EXPECT_EQ(brief["version"], 7);
+  EXPECT_EQ(brief["history"], json::parse(R"({"loss": [0.5], "accuracy": []})"));
+  EXPECT_EQ(brief["workers"], json::array());
+  EXPECT_EQ(brief["events"], json::array());
+  EXPECT_EQ(Send({.target = "/v1/status?brief=yes"}).status, 400);
   EXPECT_EQ(Body(Send({.target = "/v1/history"}), 200), json({{"loss", {0.5}}}));
 }
 
