@@ -248,6 +248,7 @@ Status Reconciler::EnsureSecret(const Job& job, Memory& memory) {
   const kube::ObjectName name{job.ns, SecretName(job)};
   Result<json> secret = parts_.client.Get(kube::kSecret, name);
   if (secret.status().code() == Code::kNotFound) {
+    ELEPHAS_RETURN_IF_ERROR(AwaitEarlierPods(job));
     ELEPHAS_ASSIGN_OR_RETURN(std::string token, NewToken());
     const Result<json> made = parts_.client.Create(kube::kSecret, MakeSecret(job, token));
     if (!made.ok()) return made.status().Annotate("Secret " + name.name);
@@ -346,6 +347,22 @@ Status Reconciler::Stop(const Job& job, const StopPod& pod, Memory& memory) {
   ELEPHAS_RETURN_IF_ERROR(stopped.status());
   LogInfo("pod stopped",
           {{"namespace", job.ns}, {"job", job.name}, {"pod", pod.name}, {"reason", pod.why}});
+  return OkStatus();
+}
+
+Status Reconciler::AwaitEarlierPods(const Job& job) const {
+  std::string selector(names::kManagedSelector);
+  selector.append(",").append(names::kAppInstance).append("=").append(job.name);
+  kube::ListOptions pods{.ns = job.ns, .label_selector = std::move(selector), .limit = 500};
+  do {
+    ELEPHAS_ASSIGN_OR_RETURN(const kube::ListPage page, parts_.client.List(kube::kPod, pods));
+    for (const json& pod : page.items) {
+      if (IsOwned(pod, job)) continue;
+      const Status status = NotOurs(kube::kPod, pod, job);
+      if (status.code() == Code::kGone) return status;
+    }
+    pods.continue_token = page.continue_token;
+  } while (!pods.continue_token.empty());
   return OkStatus();
 }
 

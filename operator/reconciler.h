@@ -73,6 +73,9 @@ class Reconciler {
   Status Act(const Job& job, Plan& plan, Observed& observed, Memory& memory);
   Status EnsureObjects(const Job& job, Memory& memory);
   Status EnsureSecret(const Job& job, Memory& memory);
+  // kGone while there are pods of an earlier job of this name. A kubelet that has such a pod keeps
+  // what it has read of the Secret of that name, and would give the old token and manifest to ours.
+  Status AwaitEarlierPods(const Job& job) const;
   Status EnsureObject(const Job& job, const kube::Kind& kind, const nlohmann::json& object);
   // True: made now; false: it was there, and ours.
   Result<bool> Create(const Job& job, const CreatePod& pod, Memory& memory);

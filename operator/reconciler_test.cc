@@ -372,28 +372,30 @@ TEST_F(JobLife, EachObjectOfAnEarlierJobIsWaitedForByName) {
   Start();
   world.DeleteJobOnly();
   world.Apply(MakeJob("digits"));
+  // The new Secret comes after the old pods have gone: a kubelet that still has one of them would
+  // give the old token and manifest to the new pods.
   for (const auto& [kind, name, words] :
        {std::tuple(kube::kSecret, "digits-job", "Secret digits-job"),
-        std::tuple(kube::kService, "digits-paramserver", "Service digits-paramserver"),
-        std::tuple(kube::kNetworkPolicy, "digits", "NetworkPolicy digits"),
         std::tuple(kube::kPod, "digits-paramserver-0",
-                   "Pod digits-paramserver-0 is still being deleted")}) {
+                   "Pod digits-paramserver-0 is still being deleted"),
+        std::tuple(kube::kPod, "digits-worker-0", "Pod digits-worker-0 is still being deleted"),
+        std::tuple(kube::kPod, "digits-worker-1", "Pod digits-worker-1 is still being deleted"),
+        std::tuple(kube::kService, "digits-paramserver", "Service digits-paramserver"),
+        std::tuple(kube::kNetworkPolicy, "digits", "NetworkPolicy digits")}) {
     world.DrainQueue();
     EXPECT_THAT(world.State(), StartsWith("Pending 0/2 WaitingForOldObjects\n"));
     EXPECT_THAT(world.MessageOf("Running"), StartsWith(words));
+    EXPECT_EQ(world.client.Find(kube::kSecret, {"default", "digits-job"}).has_value(),
+              kind != kube::kPod);
     world.client.Remove(kind, {"default", name});
   }
   // An event wakes the job before its time.
   world.DrainQueue();
   EXPECT_THAT(world.State(), StartsWith("Starting 0/2 ServersStarting\n"));
-  world.PodRuns("digits-paramserver-0");
-  world.DrainQueue();
-  EXPECT_THAT(world.State(), StartsWith("Starting 0/2 WaitingForOldObjects\n"));
-  EXPECT_THAT(world.MessageOf("Running"), StartsWith("Pod digits-worker-0 is still being deleted"));
-  world.WhatHasNoJobGoes();
-  world.DrainQueue();
-  world.KubeletsStartPods();
-  world.DrainQueue();
+  for (int i = 0; i < 2; ++i) {
+    world.KubeletsStartPods();
+    world.DrainQueue();
+  }
   EXPECT_EQ(world.State(), kAllRun);
 }
 
