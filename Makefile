@@ -77,7 +77,7 @@ cluster-down: ## Remove that cluster and everything in it
 
 .PHONY: e2e
 e2e: build setup-cluster ## The end-to-end tests alone: a cluster, the chart, jobs, and what can go wrong
-	@scripts/test.sh build -- -R '^e2e$$' -V
+	@scripts/test.sh build -- -R '^(e2e|manifests)$$' -V
 
 .PHONY: check
 check: setup setup-tools ## Format, clang-tidy, shellcheck and Python syntax; changes nothing

@@ -46,15 +46,28 @@ TreeBuilder::TreeBuilder(std::string_view file, int source, bool with_lines, std
 
 void TreeBuilder::Scalar(int line, ScalarText scalar, const std::string& anchor) {
   CountNode(line);
-  auto node = std::make_shared<Node>();
-  node->kind = Node::Kind::kScalar;
-  node->place = At(line);
-  node->text = std::move(scalar.text);
-  node->plain = scalar.plain;
-  Sized sized{std::move(node), 1, 0};
+  Sized sized{MakeScalar(line, std::move(scalar.text), scalar.plain), 1, 0};
   sized.bytes = sized.node->text.size();
   if (!anchor.empty()) anchors_[anchor] = {++anchor_count_, sized};
   Add(sized, line, false, scalar.merge);
+}
+
+// Without lines, scalars that say the same are the same: a list of numbers has few different ones, and
+// objects' keys are often the same.
+NodePtr TreeBuilder::MakeScalar(int line, std::string text, bool plain) {
+  constexpr std::size_t kLongestShared = 32, kMostShared = 4096;
+  const bool shared = !with_lines_ && text.size() <= kLongestShared;
+  std::map<std::string, NodePtr, std::less<>>& known = plain ? plain_scalars_ : quoted_scalars_;
+  if (shared) {
+    if (const auto found = known.find(text); found != known.end()) return found->second;
+  }
+  auto node = std::make_shared<Node>();
+  node->kind = Node::Kind::kScalar;
+  node->place = At(line);
+  node->text = std::move(text);
+  node->plain = plain;
+  if (shared && known.size() < kMostShared) known.emplace(node->text, node);
+  return node;
 }
 
 void TreeBuilder::Open(Node::Kind kind, int line, std::string anchor) {

@@ -79,6 +79,7 @@ class TreeBuilder {
   void Report(Place place, std::string path, std::string message);
   [[nodiscard]] std::string Path() const;
   void CountNode(int line);
+  NodePtr MakeScalar(int line, std::string text, bool plain);
   void Add(const Sized& child, int line, bool alias = false, bool merge_key = false);
   void TakeKey(Frame& frame, const Node& key, bool merge, Place place);
   void TakeValue(Frame& frame, const Sized& child, int line, bool alias);
@@ -92,6 +93,7 @@ class TreeBuilder {
   std::vector<Frame> stack_;
   std::map<std::string, Anchor, std::less<>> anchors_;
   std::uint64_t anchor_count_ = 0;
+  std::map<std::string, NodePtr, std::less<>> plain_scalars_, quoted_scalars_;
   NodePtr root_;
   std::size_t nodes_ = 0;
   std::uint64_t aliased_nodes_ = 0, aliased_bytes_ = 0;

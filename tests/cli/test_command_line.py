@@ -1,6 +1,7 @@
 """What a person meets before anything runs: validate, refusals, exit codes."""
 
 import pathlib
+import re
 import socket
 
 import pytest
@@ -81,6 +82,30 @@ def test_every_problem_is_a_line(call, folder):
 def test_validate_looks_at_no_other_file(call, folder):
     (folder / "x.npz").unlink()
     assert call("validate", "job.yaml")[0] == 0
+
+
+def test_what_kubectl_apply_cannot_keep_is_a_warning(call, folder):
+    inline = "{a: " + "x" * 262_144 + "}"
+    (folder / "job.yaml").write_text(MANIFEST.replace("{uri: m.keras}", "{inline: " + inline + "}") + "  compile: {loss: mse}\n")
+    code, out, err = call("validate", "job.yaml")
+    assert (code, out) == (0, "job.yaml: valid\n")
+    assert err.startswith("warning: job.yaml: has 262") and "elephas submit" in err and err.count("\n") == 1
+
+
+def test_a_job_without_a_name_runs_under_one_that_is_made_up(call, folder):
+    (folder / "job.yaml").write_text(MANIFEST.replace("{name: a}", "{generateName: a-}") + "  runPolicy: {suspend: true}\n")
+    names = {call("run", "job.yaml")[1].split(":")[0] for _ in range(3)}
+    assert len(names) == 3 and all(re.fullmatch("a-[b-z2-9]{5}", name) for name in names)
+
+
+def test_an_object_from_a_cluster_is_a_manifest(call, folder, source_dir):
+    """What `kubectl get -o yaml` printed."""
+    text = (source_dir / "tests" / "verdicts" / "ok-yaml-get-o-yaml.yaml").read_text()
+    (folder / "job.yaml").write_text(text)
+    assert call("validate", "job.yaml") == (0, "job.yaml: valid\n", "")
+    # It is read to the end: only the files are missing here.
+    code, _, err = call("run", "job.yaml")
+    assert code == 2 and "/in/model.json" in err and "status" not in err
 
 
 def test_a_missing_manifest(call):
