@@ -70,7 +70,7 @@ std::string TerminalJson(std::string_view json) {
     const std::size_t bytes = one.bytes == 0 ? 1 : one.bytes;
     // Below U+0020 there are only the blanks between its tokens.
     if (one.point >= 0x20 && MovesTheTerminal(one.point)) {
-      std::array<char, 8> escape{};
+      std::array<char, 16> escape{};
       std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(one.point));
       out.append(escape.data());
     } else {

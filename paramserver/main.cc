@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -163,6 +164,13 @@ Result<std::unique_ptr<HttpServer>> ServeMetrics(const ServerFlags& flags, RestH
   return server;
 }
 
+HttpReply NotYet() {
+  HttpReply reply;
+  reply.status = 503;
+  reply.body = R"({"error":"unavailable","message":"the server is starting"})";
+  return reply;
+}
+
 // Without --url: where a worker on this machine reaches the server.
 std::string OwnUrl(const ServerFlags& flags, std::uint16_t port) {
   if (!flags.url.empty()) return flags.url;
@@ -251,8 +259,11 @@ int Serve(const ServerFlags& flags) {
   HttpServer::Options http;
   http.address = flags.address;
   http.port = flags.port;
-  auto server =
-      HttpServer::Start(http, [&handler](HttpRequest& request) { return handler.Handle(request); });
+  // Who joins is told the servers' addresses, and ours may be known only once the port is.
+  std::atomic<bool> addressed = false;
+  auto server = HttpServer::Start(http, [&](HttpRequest& request) {
+    return addressed ? handler.Handle(request) : NotYet();
+  });
   if (!server.ok()) return Complain(server.status());
 
   auto metrics = ServeMetrics(flags, handler);
@@ -261,6 +272,7 @@ int Serve(const ServerFlags& flags) {
   const std::uint16_t port = (*server)->port();
   const std::string url = OwnUrl(flags, port);
   (*service)->SetOwnUrl(url);
+  addressed = true;
   std::unique_ptr<PeerClient> peer;
   if (flags.index > 0) {
     peer = std::make_unique<PeerClient>(**service,

@@ -46,7 +46,9 @@ constexpr int kGaveUp = 1;
 constexpr int kUsage = 2;
 constexpr int kJobFailed = 3;
 
-constexpr int kMaxInVain = 50;
+// Between tries of what a server that starts again cannot answer yet.
+constexpr milliseconds kFirstPause{20};
+constexpr milliseconds kLongestPause{1000};
 
 struct WorkerOptions {
   std::string server;
@@ -63,7 +65,7 @@ struct WorkerOptions {
 template <typename Function>
 auto Patiently(std::chrono::seconds timeout, Function&& call) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
-  auto pause = milliseconds(20);
+  auto pause = kFirstPause;
   for (;;) {
     auto result = call();
     if (result.ok() || !result.status().retryable() ||
@@ -71,7 +73,7 @@ auto Patiently(std::chrono::seconds timeout, Function&& call) {
       return result;
     }
     std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, milliseconds(1000));
+    pause = std::min(pause * 2, kLongestPause);
   }
 }
 
@@ -193,7 +195,10 @@ int Work(const WorkerOptions& options) {
   // Joining again without having done anything, in one incarnation, says that joining does not
   // help: this worker's dataset is not the job's, say.
   Incarnation last(0);
-  int in_vain = 0;
+  // Sessions that end without any work, one after the other: another server than 0 may be starting
+  // again, for which there is as much patience as for server 0.
+  std::optional<std::chrono::steady_clock::time_point> in_vain_since;
+  auto pause = kFirstPause;
   for (;;) {
     const Result<JoinReply> joined = Patiently(options.server_timeout, [&] {
       StayAwayIfLeaving();
@@ -240,12 +245,19 @@ int Work(const WorkerOptions& options) {
       return kJobFailed;
     }
     LogInfo("joining again", {{"worker", options.name}, {"reason", end.message}});
-    in_vain = end.worked || last != joined->incarnation ? 0 : in_vain + 1;
-    if (in_vain == kMaxInVain) {
-      LogError("giving up", {{"worker", options.name}, {"message", end.message}});
-      return kGaveUp;
+    const auto now = std::chrono::steady_clock::now();
+    if (end.worked || last != joined->incarnation) {
+      in_vain_since.reset();
+      pause = kFirstPause;
+    } else {
+      if (!in_vain_since) in_vain_since = now;
+      if (now - *in_vain_since >= options.server_timeout) {
+        LogError("giving up", {{"worker", options.name}, {"message", end.message}});
+        return kGaveUp;
+      }
+      std::this_thread::sleep_for(pause);
+      pause = std::min(pause * 2, kLongestPause);
     }
-    if (in_vain > 0) std::this_thread::sleep_for(milliseconds(100));
     last = joined->incarnation;
   }
 }
