@@ -314,12 +314,12 @@ int Submit(const Options& options, const ParsedManifest& manifest, json document
   if (!before.ok() && before.status().code() != Code::kNotFound) {
     return Complain(cluster, before.status());
   }
-  const auto job = unnamed ? cluster.client.Create(kube::kElephasJob, document)
-                           : WithRetries(cluster, [&] {
-                               return cluster.client.Apply(kube::kElephasJob, document,
-                                                           {.field_manager = kFieldManager,
-                                                            .force = options.force_conflicts});
-                             });
+  const auto job =
+      unnamed ? cluster.client.Create(kube::kElephasJob, document) : WithRetries(cluster, [&] {
+        return cluster.client.Apply(
+            kube::kElephasJob, document,
+            {.field_manager = kFieldManager, .force = options.force_conflicts});
+      });
   if (!job.ok()) {
     Complain(cluster, job.status());
     // The cluster's rules are part of what a manifest must keep.

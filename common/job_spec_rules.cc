@@ -270,14 +270,10 @@ void OutputFitsTask(Checked& checked) {
 
 // In reading order; each states one promise of the manifest.
 constexpr void (*kRules[])(Checked&) = {
-    Identity,         CheckMetadata,
-    CheckStatus,      Names,
-    OneModelSource,   KnownFileEndings,
-    DataFitsTask,     FrequencyFitsMode,
-    TransportFits,    CompileHasLoss,
-    OptimizerIsKnown, CallbacksHaveWhatTheyWatch,
-    RateCanBeReduced, WeightsAreWeights,
-    OutputFitsTask,
+    Identity,         CheckMetadata,     CheckStatus,      Names,
+    OneModelSource,   KnownFileEndings,  DataFitsTask,     FrequencyFitsMode,
+    TransportFits,    CompileHasLoss,    OptimizerIsKnown, CallbacksHaveWhatTheyWatch,
+    RateCanBeReduced, WeightsAreWeights, OutputFitsTask,
 };
 
 }  // namespace
