@@ -82,8 +82,8 @@ std::optional<Loaded> Load(const Options& options) {
   return std::nullopt;
 }
 
-// A job without a name gets what a cluster would give it: metadata.generateName and five letters and
-// digits.
+// A job without a name gets what a cluster would give it: metadata.generateName and five letters
+// and digits.
 void MakeUpName(ParsedManifest& manifest) {
   constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
   constexpr int kLength = 5;

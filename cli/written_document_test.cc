@@ -19,7 +19,7 @@ TEST(WrittenDocumentTest, HoldsWhatWasWrittenAndNoDefaults) {
                   {"metadata", {{"name", "digits"}}},
                   {"spec",
                    {{"fit", {{"epochs", 3}, {"seed", "42"}}},
-                    {"model", {{"inline", {{"a", nullptr}, {"b", {1, 2.5, "yes"}}}}}}}}}));
+                    {"model", {{"inline", {{"a", nullptr}, {"b", {1, 2.5, true}}}}}}}}}));
 }
 
 TEST(WrittenDocumentTest, OverridesSetMakeAndTakeOut) {

@@ -105,7 +105,8 @@ void WarnOfSize(const manifest::Node& root, const Checked& checked, std::string_
   }
   const std::size_t bytes = manifest::JsonBytes(root) + 1;
   if (bytes + kLastApplied.size() + annotations <= manifest::kMaxAnnotationBytes) return;
-  std::string message = "has " + std::to_string(bytes) + " bytes as JSON, too many for the annotation of ";
+  std::string message =
+      "has " + std::to_string(bytes) + " bytes as JSON, too many for the annotation of ";
   message += std::to_string(manifest::kMaxAnnotationBytes);
   message +=
       " bytes in which kubectl apply keeps it: use elephas submit or kubectl apply --server-side, "

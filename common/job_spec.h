@@ -68,7 +68,7 @@ struct ModelCheckpointSpec : MonitorSpec {};
 struct JobSpec {
   std::string name;           // empty: the cluster is to make one up, from generate_name
   std::string generate_name;  // metadata.generateName; counts only without a name
-  std::string name_space;  // metadata.namespace; empty when left out
+  std::string name_space;     // metadata.namespace; empty when left out
   TaskKind task = TaskKind::kTrain;
   Mode mode = Mode::kAsynchronous;
   Frequency frequency = Frequency::kEpoch;

@@ -21,8 +21,8 @@ struct LocatedProblem {
 class Checked {
  public:
   nlohmann::json document;  // known, well-typed fields with constant defaults; null when left out
-  std::vector<LocatedProblem> problems;  // kMaxProblems at most
-  std::size_t untold = 0;                // problems beyond them
+  std::vector<LocatedProblem> problems;              // kMaxProblems at most
+  std::size_t untold = 0;                            // problems beyond them
   std::map<std::string, Place, std::less<>> places;  // of fields that were written
 
   // The field's value; null when it was left out or is wrong.

@@ -76,7 +76,7 @@ struct FieldInfo {
   std::string_view doc;
   bool required = false;  // inside its section; of a section: fields below it are checked even when
                           // nobody wrote it
-  bool may_be_empty = false;  // of a kText: no text is as good as none
+  bool may_be_empty = false;           // of a kText: no text is as good as none
   std::string_view default_json = {};  // what leaving it out means, as JSON; empty: nothing
   std::string_view default_doc = {};   // the same in words where it depends on other fields
   double minimum = -std::numeric_limits<double>::infinity();  // kInteger, kNumber

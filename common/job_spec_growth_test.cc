@@ -1,5 +1,5 @@
-// What a manifest costs grows with its size and not faster, whatever is in it: the cost is counted in
-// allocations, which every step that is taken too often makes.
+// What a manifest costs grows with its size and not faster, whatever is in it: the cost is counted
+// in allocations, which every step that is taken too often makes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -32,10 +32,10 @@ using testing::SizeIs;
 
 struct Grown {
   const char* name;
-  std::string (*line)(std::size_t);   // the i-th piece
-  const char* before = "";            // all pieces
-  const char* behind = "";            // them
-  std::size_t problems = 101;         // 100, and how many more there are
+  std::string (*line)(std::size_t);  // the i-th piece
+  const char* before = "";           // all pieces
+  const char* behind = "";           // them
+  std::size_t problems = 101;        // 100, and how many more there are
 };
 
 std::string Number(std::size_t i) { return std::to_string(i); }
@@ -43,16 +43,16 @@ std::string Number(std::size_t i) { return std::to_string(i); }
 const Grown kGrown[] = {
     {"unknown keys with anchors",
      [](std::size_t i) { return "key" + Number(i) + ": &a" + Number(i) + " x\n"; }},
-    {"unknown fields of a section",
-     [](std::size_t i) { return "  epoch" + Number(i) + ": 1\n"; }, "spec:\n"},
+    {"unknown fields of a section", [](std::size_t i) { return "  epoch" + Number(i) + ": 1\n"; },
+     "spec:\n"},
     {"classes that are none", [](std::size_t i) { return "x" + Number(i) + ": 1,\n    "; },
      "  fit: {classWeight: {", "}}\n"},
     {"labels that are none", [](std::size_t i) { return "a b" + Number(i) + ": c,\n    "; },
      "metadata: {name: m, labels: {", "}}\n", 101},
     {"keys that are given twice", [](std::size_t i) { return "a" + Number(i / 2) + ": c,\n    "; },
      "  compile: {loss: mse, optimizer: {", "}}\n", 102},
-    {"unknown fields of the status",
-     [](std::size_t i) { return "a" + Number(i) + ": c,\n    "; }, "status: {", "}\n"},
+    {"unknown fields of the status", [](std::size_t i) { return "a" + Number(i) + ": c,\n    "; },
+     "status: {", "}\n"},
     {"names that are none", [](std::size_t /*i*/) { return std::string("1,\n    "); },
      "  data: {uri: d.npz, labels: [", "]}\n"},
     {"infinite numbers", [](std::size_t /*i*/) { return std::string(".inf,\n    "); },

@@ -8,8 +8,9 @@
 
 namespace elephas::manifest {
 
-// Puts the object that `text` begins with into `builder` and returns where it ends. 0: it begins with
-// no JSON (then the builder is of no use any more). Throws a Refusal for JSON that is no manifest's.
+// Puts the object that `text` begins with into `builder` and returns where it ends. 0: it begins
+// with no JSON (then the builder is of no use any more). Throws a Refusal for JSON that is no
+// manifest's.
 std::size_t BuildFromJsonText(std::string_view text, TreeBuilder& builder);
 void BuildFromJson(const nlohmann::json& document, TreeBuilder& builder);
 

@@ -69,8 +69,7 @@ TEST(JsonManifest, IsBounded) {
   std::string many = "{\"a\":[\n";
   for (int i = 0; i < 500'000; ++i) many += "1,\n";
   EXPECT_EQ(read(many + "1]}"), "job.json:499999: more than 500000 values");
-  EXPECT_EQ(read("{\"a\":\n1e400}"),
-            "job.json:2: 1e400 is not a number that JSON can hold");
+  EXPECT_EQ(read("{\"a\":\n1e400}"), "job.json:2: 1e400 is not a number that JSON can hold");
   EXPECT_EQ(read("{\"a\": 1,\n\"a\": 2}"), "job.json:2: a: is given twice; the first is on line 1");
 }
 
@@ -83,7 +82,8 @@ TEST(JsonManifest, ParsedAlreadyIsBoundedToo) {
               ElementsAre("job: is not UTF-8 text"));
   EXPECT_THAT(Problems(ParseManifestJson({{"\xff", 1}}, "job")),
               ElementsAre("job: is not UTF-8 text"));
-  EXPECT_THAT(Problems(ParseManifestJson(nullptr, "job")), ElementsAre("job: must be a mapping with apiVersion, kind, metadata and spec, not "
+  EXPECT_THAT(Problems(ParseManifestJson(nullptr, "job")),
+              ElementsAre("job: must be a mapping with apiVersion, kind, metadata and spec, not "
                           "null"));
 }
 

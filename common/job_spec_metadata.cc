@@ -174,9 +174,9 @@ constexpr std::array kFields{
     Member{"deletionTimestamp", Shape::kTime},
 };
 constexpr std::array kOwner{
-    Member{"apiVersion", Shape::kText, true},  Member{"kind", Shape::kText, true},
-    Member{"name", Shape::kText, true},        Member{"uid", Shape::kText, true},
-    Member{"controller", Shape::kTruth},       Member{"blockOwnerDeletion", Shape::kTruth},
+    Member{"apiVersion", Shape::kText, true}, Member{"kind", Shape::kText, true},
+    Member{"name", Shape::kText, true},       Member{"uid", Shape::kText, true},
+    Member{"controller", Shape::kTruth},      Member{"blockOwnerDeletion", Shape::kTruth},
 };
 constexpr std::array kManager{
     Member{"manager"},     Member{"operation"},

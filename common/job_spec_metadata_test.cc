@@ -38,35 +38,38 @@ TEST(Metadata, APrefixMustLeadToANameThatFits) {
 }
 
 TEST(Metadata, ProblemsOfLabelsNameTheLabelAndItsLine) {
-  EXPECT_THAT(WithMetadata("\n  name: m\n  labels:\n    team: y\n    a b: c\n    x: -d"),
-              ElementsAre("job.yaml:6: metadata.labels.team: must be text, not y, which is YAML for "
-                          "true; put it in quotes",
-                          HasSubstr("job.yaml:7: metadata.labels.a b: is no key of a label: a name "
-                                    "has letters"),
-                          HasSubstr("job.yaml:8: metadata.labels.x: '-d' is no value of a label")));
+  EXPECT_THAT(
+      WithMetadata("\n  name: m\n  labels:\n    team: y\n    a b: c\n    x: -d"),
+      ElementsAre("job.yaml:6: metadata.labels.team: must be text, not y, which is YAML for "
+                  "true; put it in quotes",
+                  HasSubstr("job.yaml:7: metadata.labels.a b: is no key of a label: a name "
+                            "has letters"),
+                  HasSubstr("job.yaml:8: metadata.labels.x: '-d' is no value of a label")));
 }
 
 TEST(Metadata, AnnotationsAreBoundedTogether) {
   const std::string fits(manifest::kMaxAnnotationBytes - 1, 'x');
   EXPECT_THAT(WithMetadata("{name: m, annotations: {a: " + fits + "}}"), IsEmpty());
-  EXPECT_THAT(WithMetadata("{name: m, annotations: {ab: " + fits + "}}"),
-              ElementsAre("job.yaml:3: metadata.annotations: have 262145 bytes together; Kubernetes "
-                          "takes 262144"));
+  EXPECT_THAT(
+      WithMetadata("{name: m, annotations: {ab: " + fits + "}}"),
+      ElementsAre("job.yaml:3: metadata.annotations: have 262145 bytes together; Kubernetes "
+                  "takes 262144"));
 }
 
 TEST(Metadata, WhatAClusterWritesIsTypedAsItWritesIt) {
   EXPECT_THAT(WithMetadata("{name: m, uid: 5, generation: '1', creationTimestamp: today,\n"
                            "  finalizers: [a b], ownerReferences: [{kind: Pod, x: 1}],\n"
                            "  managedFields: [{who: me}]}"),
-              testing::UnorderedElementsAre(HasSubstr("metadata.uid: must be text"),
-                          HasSubstr("metadata.generation: must be an integer"),
-                          HasSubstr("metadata.creationTimestamp: must be a time"),
-                          HasSubstr("metadata.finalizers: 'a b' is no finalizer"),
-                          HasSubstr("metadata.ownerReferences[0].apiVersion: is required"),
-                          HasSubstr("metadata.ownerReferences[0].name: is required"),
-                          HasSubstr("metadata.ownerReferences[0].uid: is required"),
-                          HasSubstr("metadata.ownerReferences[0].x: unknown field"),
-                          HasSubstr("metadata.managedFields[0].who: unknown field")));
+              testing::UnorderedElementsAre(
+                  HasSubstr("metadata.uid: must be text"),
+                  HasSubstr("metadata.generation: must be an integer"),
+                  HasSubstr("metadata.creationTimestamp: must be a time"),
+                  HasSubstr("metadata.finalizers: 'a b' is no finalizer"),
+                  HasSubstr("metadata.ownerReferences[0].apiVersion: is required"),
+                  HasSubstr("metadata.ownerReferences[0].name: is required"),
+                  HasSubstr("metadata.ownerReferences[0].uid: is required"),
+                  HasSubstr("metadata.ownerReferences[0].x: unknown field"),
+                  HasSubstr("metadata.managedFields[0].who: unknown field")));
 }
 
 TEST(Status, HoldsOnlyWhatTheOperatorWrites) {
@@ -104,10 +107,10 @@ TEST(Warnings, TellOfAManifestThatKubectlApplyCannotKeep) {
   EXPECT_THAT(ToString(warnings.front()), HasSubstr("elephas submit"));
   // The other annotations take their share.
   const std::string note(2'000, 'x');
-  EXPECT_THAT(
-      ParseManifest(WithInlineModel(261'000, "{name: m, annotations: {a: " + note + "}}"), "job.yaml")
-          .warnings,
-      testing::SizeIs(1));
+  EXPECT_THAT(ParseManifest(WithInlineModel(261'000, "{name: m, annotations: {a: " + note + "}}"),
+                            "job.yaml")
+                  .warnings,
+              testing::SizeIs(1));
 }
 
 TEST(Warnings, CountWhatKubectlWrites) {

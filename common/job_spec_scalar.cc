@@ -29,8 +29,8 @@ std::optional<Resolved> Word(std::string_view text) {
   word.kind = Kind::kBoolean;
   word.boolean =
       IsOneOf(text, {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"});
-  if (word.boolean || IsOneOf(text, {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off",
-                                     "Off", "OFF"})) {
+  if (word.boolean ||
+      IsOneOf(text, {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})) {
     return word;
   }
   word.kind = Kind::kFloat;
@@ -102,9 +102,9 @@ std::optional<double> Float(std::string_view text) {
   if (error == std::errc()) return value;
   // from_chars says the same of both; the decimal exponent of the first digit tells them apart.
   const auto exponent = text.find_first_of("eE");
-  const bool tiny = exponent != std::string_view::npos ? text.substr(exponent + 1).starts_with('-')
-                                                       : text.find_first_of("123456789") >
-                                                             std::min(text.find('.'), text.size());
+  const bool tiny = exponent != std::string_view::npos
+                        ? text.substr(exponent + 1).starts_with('-')
+                        : text.find_first_of("123456789") > std::min(text.find('.'), text.size());
   return tiny ? std::optional(0.0) : std::nullopt;
 }
 
@@ -125,12 +125,13 @@ bool UnderscoresAreBetweenDigits(std::string_view text) {
   return true;
 }
 
-// The shortest decimal digits of a finite number that is not zero, and the power of ten of the first.
+// The shortest decimal digits of a finite number that is not zero, and the power of ten of the
+// first.
 template <typename Number>
 std::pair<std::string, int> ShortestDigits(Number number) {
   std::array<char, 64> buffer{};
-  const auto written = std::to_chars(buffer.data(), buffer.data() + buffer.size(),
-                                     std::abs(number), std::chars_format::scientific);
+  const auto written = std::to_chars(buffer.data(), buffer.data() + buffer.size(), std::abs(number),
+                                     std::chars_format::scientific);
   const std::string_view text(buffer.data(), static_cast<std::size_t>(written.ptr - buffer.data()));
   const auto e = text.find('e');
   std::string digits(text.substr(0, e));

@@ -1,5 +1,5 @@
-// What a scalar of YAML means to kubectl, whose reader is go-yaml 2: YAML 1.1 with the octal numbers
-// of 1.2. A manifest must mean here what it means on a cluster.
+// What a scalar of YAML means to kubectl, whose reader is go-yaml 2: YAML 1.1 with the octal
+// numbers of 1.2. A manifest must mean here what it means on a cluster.
 #pragma once
 
 #include <cstdint>

@@ -46,8 +46,8 @@ constexpr std::array<std::string_view, 30> kStatusFields{
 // Is there a leaf at `path`, or below it?
 bool IsKnown(std::string_view path) {
   return std::any_of(kStatusFields.begin(), kStatusFields.end(), [&](std::string_view field) {
-    return field.starts_with(path) && (field.size() == path.size() || field[path.size()] == '.' ||
-                                       field[path.size()] == '[');
+    return field.starts_with(path) &&
+           (field.size() == path.size() || field[path.size()] == '.' || field[path.size()] == '[');
   });
 }
 

@@ -52,8 +52,8 @@ void TreeBuilder::Scalar(int line, ScalarText scalar, const std::string& anchor)
   Add(sized, line, false, scalar.merge);
 }
 
-// Without lines, scalars that say the same are the same: a list of numbers has few different ones, and
-// objects' keys are often the same.
+// Without lines, scalars that say the same are the same: a list of numbers has few different ones,
+// and objects' keys are often the same.
 NodePtr TreeBuilder::MakeScalar(int line, std::string text, bool plain) {
   constexpr std::size_t kLongestShared = 32, kMostShared = 4096;
   const bool shared = !with_lines_ && text.size() <= kLongestShared;
@@ -209,8 +209,8 @@ void TreeBuilder::TakeValue(Frame& frame, const Sized& child, int line, bool ali
   frame.has_key = frame.skip = frame.merge = false;
 }
 
-// kubectl's reader takes the fields in where the merge key stands: they replace those before it, and
-// those after it replace them.
+// kubectl's reader takes the fields in where the merge key stands: they replace those before it,
+// and those after it replace them.
 void TreeBuilder::Merge(Frame& frame, const Node& from) {
   for (const Entry& entry : from.entries) {
     const auto [known, fresh] = frame.known.try_emplace(entry.key);

@@ -1,6 +1,6 @@
-// tests/verdicts holds manifests on which `elephas validate` and a cluster must agree: ok-* is taken
-// by both, bad-* by none. strict-* is taken by kubectl, which drops a part of it without a word, and
-// not by us.
+// tests/verdicts holds manifests on which `elephas validate` and a cluster must agree: ok-* is
+// taken by both, bad-* by none. strict-* is taken by kubectl, which drops a part of it without a
+// word, and not by us.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -17,8 +17,8 @@ namespace {
 constexpr std::string_view kTagPrefix = "tag:yaml.org,2002:";
 
 int LineAt(std::string_view text, std::size_t offset) {
-  return 1 + static_cast<int>(
-                 std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
+  return 1 + static_cast<int>(std::count(text.begin(),
+                                         text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
 }
 
 std::string_view LineOf(std::string_view text, std::size_t index) {
@@ -60,8 +60,8 @@ bool FitsTag(std::string_view text, std::string_view type) {
 }
 
 // libyaml has learnt two things since kubectl's reader was made of it: the escape \/, and question
-// marks inside texts without quotes between [] or {}. `source` is a scalar as it is written, with its
-// anchor and tag.
+// marks inside texts without quotes between [] or {}. `source` is a scalar as it is written, with
+// its anchor and tag.
 void RefuseNewEscapes(std::string_view source, int line) {
   source.remove_prefix(std::min(source.find('"'), source.size()));
   for (std::size_t i = 0; i + 1 < source.size(); ++i) {
@@ -88,7 +88,8 @@ ScalarText ReadScalar(const yaml_event_t& event, int line) {
   if (tag == "binary") {
     auto bytes = FromBase64(out.text);
     if (!bytes) throw Refusal{line, "a !!binary value is not base64"};
-    if (!IsUtf8(*bytes)) throw Refusal{line, "a !!binary value is not UTF-8 text, as JSON needs it"};
+    if (!IsUtf8(*bytes))
+      throw Refusal{line, "a !!binary value is not UTF-8 text, as JSON needs it"};
     out.text = *std::move(bytes);
   }
   if (const Resolved value = Resolve(out.text);
@@ -188,7 +189,8 @@ class DocumentReader {
     if (character < character_) offset_ = character_ = 0;
     for (; character_ < character && offset_ < text_.size(); ++character_) {
       do ++offset_;
-      while (offset_ < text_.size() && (static_cast<unsigned char>(text_[offset_]) & 0xC0U) == 0x80U);
+      while (offset_ < text_.size() &&
+             (static_cast<unsigned char>(text_[offset_]) & 0xC0U) == 0x80U);
     }
     return offset_;
   }
@@ -390,7 +392,8 @@ Result<nlohmann::json> JsonOf(const Node& node) {
   switch (node.kind) {
     case Node::Kind::kScalar: {
       auto value = ScalarValue(node);
-      if (!value) return Invalid("'" + Printable(node.text) + "' is not a number that JSON can hold");
+      if (!value)
+        return Invalid("'" + Printable(node.text) + "' is not a number that JSON can hold");
       return *std::move(value);
     }
     case Node::Kind::kSequence: {

@@ -1,6 +1,6 @@
 // A manifest's text as a tree whose every node knows its line, read as kubectl reads it: the same
-// values, and the same texts refused. On top of that refused is what kubectl drops without a word (a
-// key given twice, what follows "...", characters that are none) and what passes the bounds.
+// values, and the same texts refused. On top of that refused is what kubectl drops without a word
+// (a key given twice, what follows "...", characters that are none) and what passes the bounds.
 //
 // Only job_spec_yaml.cc knows libyaml, of which kubectl's reader is a translation.
 #pragma once
@@ -53,9 +53,9 @@ struct YamlText {
   std::size_t untold = 0;  // problems beyond kMaxProblems
 };
 
-// Reads one document of YAML or JSON and ignores empty ones beside it. Bounded in size, depth and in
-// what aliases may expand to. Never throws. `file` is what problems carry; `where` is the path of
-// the root ("" for a whole manifest).
+// Reads one document of YAML or JSON and ignores empty ones beside it. Bounded in size, depth and
+// in what aliases may expand to. Never throws. `file` is what problems carry; `where` is the path
+// of the root ("" for a whole manifest).
 YamlText ReadYaml(std::string_view text, std::string_view file, int source, bool with_lines,
                   const std::string& where);
 

@@ -1,7 +1,7 @@
 // Reads manifests for test_reader.py, which compares with how kubectl reads them. Each line of the
 // input is a JSON string, the text; each line of the output is an object: `json` is what the text
-// says, or `error` why it says nothing; `duplicate` when a key is given twice; `metadata` holds what
-// is wrong with the metadata.
+// says, or `error` why it says nothing; `duplicate` when a key is given twice; `metadata` holds
+// what is wrong with the metadata.
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
