@@ -311,6 +311,27 @@ TEST_F(FoldersOfPeersTest, IncarnationsAreAboveWhatAnyServersStorageHasSeen) {
   EXPECT_EQ(server0->CurrentIncarnation(), server1->CurrentIncarnation());
 }
 
+// Its workers still have to hear so, and they ask all servers.
+TEST_F(FoldersOfPeersTest, AServerThatStartsWhenTheJobIsOverTakesUpItsIncarnation) {
+  spec_.fit.epochs = 1;
+  auto server0 = Server(0), server1 = Server(1);
+  Talk(*server0, *server1, "a");
+  InitialiseAt(*server0, 2);
+  InitialiseAt(*server1, 1);
+  TrainAt(*server1, 0, 1);
+  TrainAt(*server0, 0, 2);
+  server1->Shutdown();
+  const Incarnation last = server0->CurrentIncarnation();
+  ASSERT_TRUE(server0->FinishTask(LeaseId(1), last, Finalize(), 0, {}, {"m"}).ok());
+  clock_.Advance(milliseconds(60'000));
+  server1 = Server(1);
+  ASSERT_GT(server1->OwnReport().newest, last);
+  Talk(*server0, *server1, "b");
+  EXPECT_EQ(server1->CurrentIncarnation(), last);
+  EXPECT_TRUE(server0->Ready());
+  EXPECT_FALSE(server1->Fenced().has_value());
+}
+
 TEST_F(FoldersOfPeersTest, AllServersContinueTheRunThatServer0Chose) {
   for (const char* uid : {"uid-1", "uid-2"}) {
     options_.uid = uid;

@@ -238,7 +238,9 @@ Status JobServiceImpl::Restore(const PeerReply& peer) {
     incarnation_ = Incarnation(0);  // not taken up; server 0 hears so and chooses again
     return restored;
   }
-  if (folder_) {
+  // An incarnation from before this process started is that of a job that is over: nothing is
+  // written any more. A server 0 whose job goes on chooses one above our claim.
+  if (folder_ && peer.incarnation > folder_->claimed()) {
     const Status claimed = folder_->ClaimExactly(peer.incarnation, peer.cut);
     if (!claimed.ok()) {
       Empty(peer.incarnation);
