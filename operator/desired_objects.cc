@@ -85,7 +85,9 @@ json PinnedManifest(const Job& job) {
   // The key is mounted as a file.
   if (job.spec.model.config_map) {
     spec["model"].erase("configMapRef");
-    spec["model"]["uri"] = std::string(names::kModelFolder) + "/" + std::string(names::kModelFile);
+    std::string path(names::kModelFolder);
+    path.append("/").append(names::kModelFile);
+    spec["model"]["uri"] = std::move(path);
   }
   return manifest;
 }

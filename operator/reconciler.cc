@@ -368,8 +368,9 @@ Status Reconciler::AwaitEarlierPods(const Job& job) const {
 
 Status Reconciler::NotOurs(const kube::Kind& kind, const json& there, const Job& job) const {
   return NameInUse(kind, there, job, [&](const std::string& name, const std::string& uid) {
-    const auto owner = parts_.view.FindJob({job.ns, name});
-    return owner && TextAt(*owner, "/metadata/uid") == uid &&
+    // One that cannot be read just now is looked for again; to say that it lives would be final.
+    const Result<json> owner = parts_.view.FindJob({job.ns, name});
+    return owner.ok() && TextAt(*owner, "/metadata/uid") == uid &&
            !At(*owner, "/metadata/deletionTimestamp").is_string();
   });
 }
