@@ -359,11 +359,10 @@ const BadManifest kRuleCases[] = {
       "did you mean 'Adam'?"}},
     {"AConfigMapInCapitals",
      {{5, "  model: {configMapRef: {name: Models, key: a/b}}"}},
-     {"job.yaml:5: spec.model.configMapRef.name: must be a ConfigMap's name: at most 253 "
-      "lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit, not "
-      "'Models'",
-      "job.yaml:5: spec.model.configMapRef.key: must be a ConfigMap's key: at most 253 letters, "
-      "digits, '-', '_' and '.', not '.' and not beginning with '..', not 'a/b'"}},
+     {"job.yaml:5: spec.model.configMapRef.name: must be lower-case letters, digits, '-' and '.', at "
+      "most 253, each part beginning and ending with a letter or digit, not 'Models'",
+      "job.yaml:5: spec.model.configMapRef.key: must be letters, digits, '-', '_' and '.', at most "
+      "253, not beginning with '..', not 'a/b'"}},
     {"AClassIndexWrittenInTwoWays",
      {{8, "  fit: {classWeight: {'1': 1, '01': 2}}"}},
      {"job.yaml:8: spec.fit.classWeight: '01' is not a class index (0, 1, …)"}},
