@@ -195,9 +195,9 @@ int Work(const WorkerOptions& options) {
   // Joining again without having done anything, in one incarnation, says that joining does not
   // help: this worker's dataset is not the job's, say.
   Incarnation last(0);
-  // Sessions that end without any work, one after the other: another server than 0 may be starting
-  // again, for which there is as much patience as for server 0.
-  std::optional<std::chrono::steady_clock::time_point> in_vain_since;
+  // Since then sessions end without any work: another server than 0 may be starting again, for which
+  // there is as much patience as for server 0.
+  auto in_vain_since = std::chrono::steady_clock::now();
   auto pause = kFirstPause;
   for (;;) {
     const Result<JoinReply> joined = Patiently(options.server_timeout, [&] {
@@ -247,11 +247,10 @@ int Work(const WorkerOptions& options) {
     LogInfo("joining again", {{"worker", options.name}, {"reason", end.message}});
     const auto now = std::chrono::steady_clock::now();
     if (end.worked || last != joined->incarnation) {
-      in_vain_since.reset();
+      in_vain_since = now;
       pause = kFirstPause;
     } else {
-      if (!in_vain_since) in_vain_since = now;
-      if (now - *in_vain_since >= options.server_timeout) {
+      if (now - in_vain_since >= options.server_timeout) {
         LogError("giving up", {{"worker", options.name}, {"message", end.message}});
         return kGaveUp;
       }
