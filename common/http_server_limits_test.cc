@@ -147,8 +147,11 @@ TEST_F(HttpServerLimits, ANewConnectionTakesTheSeatOfTheOneThatIsIdleForLongest)
   Start(options);
   RawPeer& oldest = Connect();
   RawPeer& second = Connect();
+  const std::size_t threads = Threads();
   for (RawPeer* peer : {&oldest, &second}) {
     EXPECT_THAT(Reply(*peer, kAsk, "/ask"), StartsWith("HTTP/1.1 200"));
+    // The server takes it for idle once it has given the thread back.
+    ASSERT_TRUE(Eventually([&] { return Threads() == threads; }));
   }
   RawPeer& third = Connect();
   EXPECT_THAT(Reply(third, kAsk, "/ask"), StartsWith("HTTP/1.1 200"));
