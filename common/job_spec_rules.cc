@@ -271,6 +271,9 @@ void ClassesAreIndices(Checked& checked, const Rule& rule) {
     if (digits || ++wrong > kMostReports) continue;
     checked.Report(rule.path, "'" + Printable(index) + "' is not a class index (0, 1, …)");
   }
+  if (wrong > kMostReports) {
+    checked.Report(rule.path, "and " + std::to_string(wrong - kMostReports) + " more like these");
+  }
 }
 
 void OneKindOfWeights(Checked& checked, const Rule& rule) {

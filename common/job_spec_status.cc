@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 30> kStatusFields{
+constexpr std::array<std::string_view, 32> kStatusFields{
     "observedGeneration",
     "state",
     "conditions[].type",
@@ -28,6 +28,8 @@ constexpr std::array<std::string_view, 30> kStatusFields{
     "loss",
     "metrics.*",
     "examplesPerSecond",
+    "warnings[].reason",
+    "warnings[].message",
     "transport.now",
     "transport.reason",
     "workers.replicas",

@@ -26,8 +26,8 @@ json ResourcesWith(const char* resources, const char* pod_resources = nullptr,
 TEST(DefaultRequests, YieldToALowerLimitOfTheTemplate) {
   EXPECT_EQ(ResourcesWith(R"({"limits": {"cpu": "100m"}})"),
             json::parse(R"({"limits": {"cpu": "100m"}, "requests": {"memory": "256Mi"}})"));
-  EXPECT_EQ(ResourcesWith(R"({"limits": {"cpu": 0.1, "memory": "1e8"}})"),
-            json::parse(R"({"limits": {"cpu": 0.1, "memory": "1e8"}})"));
+  EXPECT_EQ(ResourcesWith(R"({"limits": {"cpu": "0.1", "memory": "1e8"}})"),
+            json::parse(R"({"limits": {"cpu": "0.1", "memory": "1e8"}})"));
   EXPECT_EQ(ResourcesWith(R"({"limits": {"memory": "262144Ki"}})")["requests"]["memory"], "256Mi");
   EXPECT_EQ(ResourcesWith(R"({"limits": {"memory": "256M"}})")["requests"],
             (json{{"cpu", "250m"}}));

@@ -46,7 +46,7 @@ TEST(Survival, ATemplateThatCannotBeReadIsToldWithItsPath) {
   const Case cases[] = {
       {"/spec/hostNetwork", "yes", "spec.hostNetwork: must be true or false, not the text 'yes'"},
       {"/spec/volumes", json::parse(R"([{"name": 5}])"),
-       "spec.volumes[0].name: must be text, not 5"},
+       "spec.volumes[0].name: must be text, not 5; put it in quotes"},
       {"/spec/volumes", json::parse(R"([{"name": "data"}, null])"),
        "spec.volumes[1]: must be a mapping, not nothing"},
       {"/spec/containers", json::parse(R"([{"volumeMounts": ["x"]}])"),
@@ -59,16 +59,16 @@ TEST(Survival, ATemplateThatCannotBeReadIsToldWithItsPath) {
       {"/spec/containers", json::parse(R"([{"resources": {"limits": ["nvidia.com/gpu"]}}])"),
        "spec.containers[0].resources.limits: must be a mapping, not a list"},
       {"/spec/containers", json::parse(R"([{"name": 3}])"),
-       "spec.containers[0].name: must be text, not 3"},
+       "spec.containers[0].name: must be text, not 3; put it in quotes"},
       {"/spec/containers", json::parse(R"([{"env": {"A": "b"}}])"),
        "spec.containers[0].env: must be a list, not a mapping"},
       {"/spec/containers", json::parse(R"([{"ports": [{"containerPort": "http"}]}])"),
        "spec.containers[0].ports[0].containerPort: must be an integer, not the text 'http'"},
-      {"/spec/initContainers", json::parse(R"([{"image": false}])"),
-       "spec.initContainers[0].image: must be text, not false"},
+      {"/spec/initContainers", json::parse(R"([{"name": "first", "image": false}])"),
+       "spec.initContainers[0].image: must be text, not false; put it in quotes"},
       {"/spec/tolerations", "all", "spec.tolerations: must be a list, not the text 'all'"},
       {"/spec", "x", "spec: must be a mapping, not the text 'x'"},
-      {"/metadata", json::array({1}), "metadata: must be a mapping"},
+      {"/metadata", json::array({1}), "metadata: must be a mapping, not a list"},
   };
   for (const char* device : {"auto", "cuda"}) {
     for (const Case& test : cases) {
@@ -87,7 +87,7 @@ TEST(Survival, ATemplateThatCannotBeReadIsToldWithItsPath) {
 
 TEST(Survival, NullTakesNothingAwayThatAPodCannotDoWithout) {
   for (const char* overlay :
-       {R"({"metadata": null, "spec": null})", R"({"metadata": {"labels": null, "annotations": null}})",
+       {R"({"metadata": {"labels": null, "annotations": null}})",
         R"({"spec": {"containers": null, "volumes": null, "initContainers": null}})",
         R"({"spec": {"containers": [{"name": null, "env": null, "volumeMounts": null,
              "ports": null, "resources": null, "image": null}]}})",

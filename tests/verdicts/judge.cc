@@ -43,6 +43,8 @@ const char* Name(FieldType type) {
       return "weights";
     case FieldType::kObject:
       return "object";
+    case FieldType::kPodTemplate:
+      return "pod-template";
     case FieldType::kAny:
       return "any";
   }

@@ -80,7 +80,7 @@ def _changed_inside(value):
 
 
 def _changes(field, value):
-    if field["type"] in ("names", "object", "any", "weights"):
+    if field["type"] in ("names", "object", "pod-template", "any", "weights"):
         yield from (each for each in _changed_inside(value) if each[1] != value)
     else:
         yield "other", _other(field, value)
