@@ -2,13 +2,36 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
+
+namespace {
+
+std::mutex synced_mutex;
+std::vector<std::string> synced;  // what fsync() was called for; guarded by synced_mutex
+
+}  // namespace
+
+// In place of the C library's: what a crash of the machine would spare shows no other way.
+extern "C" int fsync(int fd) {
+  std::error_code error;
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const std::string path = std::filesystem::read_symlink(link, error).string();
+  {
+    const std::lock_guard lock(synced_mutex);
+    synced.push_back(path);
+  }
+  return static_cast<int>(::syscall(SYS_fsync, fd));
+}
 
 namespace elephas {
 namespace {
@@ -139,6 +162,50 @@ TEST_F(AtomicFileTest, ReadingStopsAtTheLimit) {
   EXPECT_EQ(ReadWholeFile(Path("file"), 4).status().code(), Code::kInvalid);
   EXPECT_EQ(ReadWholeFile(Path("missing"), 4).status().code(), Code::kNotFound);
   EXPECT_EQ(ReadWholeFile("/dev/zero", 100000).status().code(), Code::kInvalid);
+}
+
+TEST_F(AtomicFileTest, FoldersThatAreMadeAreSyncedIntoTheirParents) {
+  fs::create_directory(Path("there"));
+  synced.clear();
+  const auto made = MakeFolders(Path("there/a/b/"));
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  EXPECT_EQ(*made, (std::vector<std::string>{Path("there/a"), Path("there/a/b")}));
+  EXPECT_EQ(synced, (std::vector<std::string>{Path("there"), Path("there/a")}));
+  EXPECT_TRUE(MakeFolders(Path("there/a/b"))->empty());
+  EXPECT_EQ(synced.size(), 2U);
+  synced.clear();
+  ASSERT_TRUE(WriteWholeFile(Path("new/file"), "text").ok());
+  ASSERT_EQ(synced.size(), 3U) << "the folder into its parent, the file, the file into the folder";
+  EXPECT_EQ(synced[0], folder_);
+  EXPECT_EQ(synced[2], Path("new"));
+}
+
+TEST_F(AtomicFileTest, AFolderThatCannotBeMadeNamesWhatIsInTheWay) {
+  ASSERT_TRUE(WriteWholeFile(Path("file"), "text").ok());
+  for (const char* folder : {"file", "file/below"}) {
+    const Status status = MakeFolders(Path(folder)).status();
+    EXPECT_EQ(status.code(), Code::kInternal);
+    EXPECT_EQ(status.message(), Path(folder) + ": Not a directory");
+  }
+}
+
+TEST_F(AtomicFileTest, AFileIsCreatedOnceByWhoeverIsFirst) {
+  EXPECT_TRUE(CreateWholeFile(Path("claim"), "mine").value());
+  EXPECT_FALSE(CreateWholeFile(Path("claim"), "yours").value());
+  EXPECT_EQ(ReadWholeFile(Path("claim"), 100).value(), "mine");
+  EXPECT_EQ(FileCount(), 1U);
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  int created = 0;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, i] {
+      const bool first = CreateWholeFile(Path("race"), std::to_string(i)).value();
+      const std::lock_guard lock(mutex);
+      created += first ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(created, 1);
 }
 
 }  // namespace
