@@ -1,5 +1,7 @@
 #include "cli/cluster_errors.h"
 
+#include <algorithm>
+
 namespace elephas::cli {
 
 namespace {
@@ -32,12 +34,17 @@ std::string InvalidText(const json& refusal) {
 
 void RefusalKeeper::Refused(const json& status) {
   const std::lock_guard lock(mutex_);
-  last_ = status;
+  constexpr std::size_t kMost = 8;
+  last_.push_front(status);
+  if (last_.size() > kMost) last_.pop_back();
 }
 
 json RefusalKeeper::Find(const Status& error) const {
   const std::lock_guard lock(mutex_);
-  return error.message() == TextAt(last_, "/message") ? last_ : json();
+  const auto found = std::find_if(last_.begin(), last_.end(), [&](const json& refusal) {
+    return error.message() == TextAt(refusal, "/message");
+  });
+  return found == last_.end() ? json() : *found;
 }
 
 std::string KubectlError(const Status& error, const json& refusal) {

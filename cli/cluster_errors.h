@@ -1,6 +1,7 @@
 // Errors of an API server, in kubectl's words.
 #pragma once
 
+#include <deque>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,7 +12,7 @@
 
 namespace elephas::cli {
 
-// Keeps the last refusal whole, because a Status has only its message.
+// Keeps the last refusals whole, because a Status has only its message.
 class RefusalKeeper final : public kube::ClientObserver {
  public:
   void Refused(const nlohmann::json& status) override;
@@ -20,7 +21,7 @@ class RefusalKeeper final : public kube::ClientObserver {
 
  private:
   mutable std::mutex mutex_;
-  nlohmann::json last_ = nullptr;
+  std::deque<nlohmann::json> last_;  // the newest first; guarded by mutex_
 };
 
 // What to print: "Error from server (NotFound): …", "The ElephasJob "digits" is invalid: …",

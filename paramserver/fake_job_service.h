@@ -239,7 +239,10 @@ class FakeJobService : public JobService {
             {"incarnation", incarnation.value()},
             {"version", version.value()},
             {"history", {{"loss", {1.0, 0.5}}, {"accuracy", nlohmann::json::array()}}},
-            {"workers", {{{"name", "w"}}}},
+            {"workers",
+             {{{"name", "idle"}, {"state", "Idle"}, {"examples", 0}},
+              {{"name", "live"}, {"state", "Working"}, {"examples", 5}},
+              {{"name", "lost"}, {"state", "Lost"}, {"examples", 3}}}},
             {"events", {"joined"}}};
   }
   [[nodiscard]] JobSample Sample() const override {

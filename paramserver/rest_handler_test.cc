@@ -253,7 +253,9 @@ TEST_F(RestHandlerTest, StatusAndHistoryAreTheServices) {
   const json brief = Body(Send({.target = "/v1/status?brief=true"}), 200);
   EXPECT_EQ(brief["version"], 7);
   EXPECT_EQ(brief["history"], json::parse(R"({"loss": [0.5], "accuracy": []})"));
-  EXPECT_EQ(brief["workers"], json::array());
+  ASSERT_EQ(brief["workers"].size(), 2U) << "who has applied examples";
+  EXPECT_EQ(brief["workers"][0]["name"], "lost");
+  EXPECT_EQ(brief["workers"][1]["name"], "live");
   EXPECT_EQ(brief["events"], json::array());
   EXPECT_EQ(Send({.target = "/v1/status?brief=yes"}).status, 400);
   EXPECT_EQ(Body(Send({.target = "/v1/history"}), 200), json({{"loss", {0.5}}}));

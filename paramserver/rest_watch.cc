@@ -46,8 +46,8 @@ nlohmann::json Contributors(const nlohmann::json& workers) {
   for (const bool lost : {true, false}) {
     for (const nlohmann::json& worker : workers) {
       if (out.size() == kMost) return out;
-      const bool is_lost = worker.at("state") == "Lost";
-      if (is_lost == lost && worker.at("examples") > 0) out.push_back(worker);
+      const bool is_lost = worker.value("state", "") == "Lost";
+      if (is_lost == lost && worker.value("examples", 0.0) > 0) out.push_back(worker);
     }
   }
   return out;

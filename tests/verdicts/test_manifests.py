@@ -4,7 +4,8 @@ import pathlib
 
 import pytest
 
-_FILES = sorted(pathlib.Path(__file__).parent.glob("*.yaml"))
+# strict-*: kubectl drops a part of it without a word, which is no verdict on it.
+_FILES = sorted(file for file in pathlib.Path(__file__).parent.glob("*.yaml") if not file.name.startswith("strict-"))
 
 
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: file.stem)
