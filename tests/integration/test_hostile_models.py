@@ -172,7 +172,7 @@ def test_hostile_configs(elephas, saved, change, message):
 
 def test_a_model_inside_itself(elephas, saved):
     (saved / "deep.json").write_text('{"a":' * 100000 + "1" + "}" * 100000)
-    refuse(elephas, saved, "deep.json", "nested too deeply")
+    refuse(elephas, saved, "deep.json", "nested deeper than 256 levels")
     config = json.loads((saved / "model.json").read_text())
     for _ in range(60):
         config = {
