@@ -43,7 +43,7 @@ def full():
                                  "spec": {"nodeSelector": {"disk": "ssd"}, "terminationGracePeriodSeconds": 5}}},
         "parameterServers": {"replicas": 2, "port": 4001, "template": {"metadata": {"labels": {"team": "a"}}}},
         "transport": "rest",
-        "checkpoint": {"uri": "ckpt", "every": {"epochs": 2}, "keep": 2},
+        "checkpoint": {"uri": "ckpt", "every": {"epochs": 2}, "keep": 2, "resume": "latest"},
         "output": {"uri": "out"},
         "runPolicy": {"suspend": False, "backoffLimit": 4, "activeDeadlineSeconds": 60, "ttlSecondsAfterFinished": 60,
                       "cleanPodPolicy": "All"},
