@@ -21,6 +21,6 @@ status=0
 ctest --test-dir "$all" --output-on-failure --no-tests=error \
   --parallel "${ELEPHAS_TEST_JOBS:-2}" "$@" 2>&1 </dev/null | tee "$all/ctest.log" || status=$?
 # Why a test was skipped is in its own output, which ctest keeps to itself.
-grep -hoE -m 1 'end-to-end tests skipped: [^]]+' "$all/Testing/Temporary/LastTest.log" || true
-grep -E '^[0-9]+% tests passed' "$all/ctest.log" || true
+grep -a -hoE -m 1 'end-to-end tests skipped: [^]]+' "$all/Testing/Temporary/LastTest.log" || true
+grep -a -E '^[0-9]+% tests passed' "$all/ctest.log" || true
 exit "$status"
