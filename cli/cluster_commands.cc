@@ -11,6 +11,7 @@
 #include "common/names.h"
 #include "common/terminal_text.h"
 #include "common/utf8.h"
+#include "operator/json_at.h"
 #include "operator/kube/api_answer.h"
 
 namespace elephas::cli {
@@ -31,13 +32,6 @@ constexpr std::size_t kMaxLogLine = std::size_t{1} << 20;
 int Complain(const Cluster& cluster, const Status& error) {
   cluster.err << TerminalText(KubectlError(error, cluster.refusals.Find(error))) << "\n";
   return kExitFailed;
-}
-
-std::string TextAt(const json& object, const char* pointer) {
-  const json::json_pointer where{pointer};
-  return object.contains(where) && object.at(where).is_string()
-             ? object.at(where).get<std::string>()
-             : std::string();
 }
 
 void Sleep(const Cluster& cluster, milliseconds time) {

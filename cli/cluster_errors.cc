@@ -2,18 +2,13 @@
 
 #include <algorithm>
 
+#include "operator/json_at.h"
+
 namespace elephas::cli {
 
 namespace {
 
 using nlohmann::json;
-
-std::string TextAt(const json& object, const char* pointer) {
-  const json::json_pointer where{pointer};
-  return object.contains(where) && object.at(where).is_string()
-             ? object.at(where).get<std::string>()
-             : std::string();
-}
 
 // The ElephasJob "digits" is invalid: spec.mode: Invalid value: …
 std::string InvalidText(const json& refusal) {

@@ -7,6 +7,7 @@
 #include "cli/progress_text.h"
 #include "common/terminal_text.h"
 #include "common/utf8.h"
+#include "operator/json_at.h"
 #include "operator/kube/timestamp.h"
 
 namespace elephas::cli {
@@ -14,18 +15,6 @@ namespace elephas::cli {
 namespace {
 
 using nlohmann::json;
-
-// The value at a JSON pointer; null when it is not there.
-const json& At(const json& object, const char* pointer) {
-  static const json kNull;
-  const json::json_pointer where{pointer};
-  return object.contains(where) ? object.at(where) : kNull;
-}
-
-std::string TextAt(const json& object, const char* pointer) {
-  const json& value = At(object, pointer);
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
 
 std::int64_t IntegerAt(const json& object, const char* pointer, std::int64_t otherwise = 0) {
   const json& value = At(object, pointer);

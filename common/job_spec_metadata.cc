@@ -14,7 +14,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kLongestName = 63;        // of a label's value and of a key behind its prefix
-constexpr std::size_t kLongestSubdomain = 253;  // of a key's prefix
 constexpr std::size_t kRandomLength = 5;        // what a cluster puts behind generateName
 
 bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
@@ -31,21 +30,7 @@ bool IsName(std::string_view name) {
          std::all_of(name.begin(), name.end(), inner);
 }
 
-// Parts between dots of lower-case letters, digits and '-', with a letter or digit at their ends.
-bool IsSubdomain(std::string_view name) {
-  if (name.size() > kLongestSubdomain) return false;
-  const auto outer = [](char c) { return IsLower(c) || IsDigit(c); };
-  for (;;) {
-    const auto dot = name.find('.');
-    const std::string_view part = name.substr(0, dot);
-    if (part.empty() || !outer(part.front()) || !outer(part.back()) ||
-        !std::all_of(part.begin(), part.end(), [&](char c) { return outer(c) || c == '-'; })) {
-      return false;
-    }
-    if (dot == std::string_view::npos) return true;
-    name.remove_prefix(dot + 1);
-  }
-}
+bool IsSubdomain(std::string_view name) { return HasForm(name, TextForm::kDnsSubdomain); }
 
 void Name(Checked& checked) {
   constexpr std::string_view kPrefix = "metadata.generateName";

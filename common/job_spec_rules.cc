@@ -39,18 +39,18 @@ constexpr std::array<std::string_view, 5> kDataEndings{".npz", ".npy", ".csv", "
 constexpr std::array<std::string_view, 2> kLibsvmEndings{".libsvm", ".svm"};
 
 // RFC 1123: letters, digits and '-', beginning and ending with a letter or digit.
-bool IsDnsLabel(std::string_view label, std::size_t longest = 63) {
+bool IsDnsLabel(std::string_view label) {
   const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return !label.empty() && label.size() <= longest && alphanumeric(label.front()) &&
+  return !label.empty() && label.size() <= 63 && alphanumeric(label.front()) &&
          alphanumeric(label.back()) && std::all_of(label.begin(), label.end(), [&](char c) {
            return alphanumeric(c) || c == '-';
          });
 }
 
-bool IsDnsSubdomain(std::string_view name, std::size_t longest_label = 63) {
+bool IsDnsSubdomain(std::string_view name) {
   while (true) {
     const auto dot = name.find('.');
-    if (!IsDnsLabel(name.substr(0, dot), longest_label)) return false;
+    if (!IsDnsLabel(name.substr(0, dot))) return false;
     if (dot == std::string_view::npos) return true;
     name.remove_prefix(dot + 1);
   }
@@ -140,9 +140,6 @@ void WeightsEnding(Checked& checked, const Rule& rule) {
   const std::string uri = TextOf(checked, rule.path);
   if (!uri.empty() && !EndsWithOneOf(uri, kWeightsEndings)) ReportText(checked, rule);
 }
-
-// What Kubernetes takes as the name of an object that is not a pod's host name.
-constexpr std::size_t kMaxObjectName = 253;
 
 std::vector<Rule> ModelRules() {
   return {
