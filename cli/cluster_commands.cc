@@ -318,8 +318,7 @@ int NoPods(const Options& options, const Cluster& cluster) {
   if (!job.ok()) return Complain(cluster, job.status());
   const std::string state = TextAt(*job, "/status/state");
   cluster.err << "elephas: " << options.names.front() << " ("
-              << (state.empty() ? "new" : TerminalText(state))
-              << ") has no such pods"
+              << (state.empty() ? "new" : TerminalText(state)) << ") has no such pods"
               << (IsOver(*job) ? "; spec.runPolicy.cleanPodPolicy says which stay" : "") << "\n";
   return kExitFailed;
 }

@@ -26,9 +26,9 @@
 #include "common/clock.h"
 #include "common/hidden_rows.h"
 #include "common/log.h"
+#include "common/output_claim.h"
 #include "common/own_file.h"
 #include "common/utf8.h"
-#include "common/output_claim.h"
 
 namespace elephas::cli {
 

@@ -33,8 +33,7 @@ void WriteFailure(std::ostream& err, const std::string& job, const RunEnd& end) 
   const Outcome& outcome = end.outcome;
   std::ostringstream text;
   if (outcome.reason == "Interrupted") {
-    text << "elephas: " << job << " was " << outcome.message
-         << "; every process of it has ended\n";
+    text << "elephas: " << job << " was " << outcome.message << "; every process of it has ended\n";
   } else {
     text << "elephas: " << job << " failed: " << outcome.message << " (" << outcome.reason << ")\n";
   }

@@ -30,10 +30,8 @@ class ReporterTest : public ::testing::Test {
   void Run(ReportStyle style, RunEnd end) {
     const auto reporter = MakeReporter({style, false, [] { return std::size_t{80}; }}, out_, err_);
     reporter->Started({"digits", "u-1", "train", "synchronous", "batch", 1, 2, "/tmp/run"});
-    reporter->Serving({"http://127.0.0.1:4000/",
-                       "abc",
-                       "/tmp/run/token",
-                       {"127.0.0.1:9400", "127.0.0.1:9401"}});
+    reporter->Serving(
+        {"http://127.0.0.1:4000/", "abc", "/tmp/run/token", {"127.0.0.1:9400", "127.0.0.1:9401"}});
     reporter->Progress(Status(0));
     reporter->Progress(Status(1));
     reporter->Restarting(kRestart);
@@ -112,7 +110,9 @@ TEST_F(ReporterTest, ATerminalGetsTheTokenWhatMayEndInAFileDoesNot) {
 
 // A reason with an escape sequence reached the terminal of whoever followed the job.
 TEST_F(ReporterTest, NothingThatOthersWroteMovesTheTerminal) {
-  const std::string evil = "x\x1b]0;title\x07\xc2\x9b" "2J\r";
+  const std::string evil =
+      "x\x1b]0;title\x07\xc2\x9b"
+      "2J\r";
   for (const ReportStyle style : {ReportStyle::kPlain, ReportStyle::kQuiet, ReportStyle::kJson}) {
     const auto reporter = MakeReporter({style, false, [] { return std::size_t{80}; }}, out_, err_);
     reporter->Started({evil, evil, evil, evil, evil, 1, 2, evil});

@@ -43,8 +43,7 @@ void StatusWatcher::Hurry() {
 
 void StatusWatcher::Run() {
   constexpr std::size_t kMaxStatus = std::size_t{4} << 20;  // of jobs with thousands of workers
-  HttpClient client(
-      {.base_url = options_.url, .token = options_.token, .max_body = kMaxStatus});
+  HttpClient client({.base_url = options_.url, .token = options_.token, .max_body = kMaxStatus});
   std::unique_lock lock(mutex_);
   while (!stop_) {
     hurry_ = false;

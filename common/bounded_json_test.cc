@@ -26,8 +26,7 @@ TEST(BoundedJsonTest, WhatIsWithinTheLimitsIsReadAsTheLibraryReadsIt) {
 TEST(BoundedJsonTest, TheLastAllowedValueIsReadAndTheNextIsNot) {
   // The array, and three in it.
   EXPECT_TRUE(ParseBoundedJson("[1,2,3]", {.max_nodes = 4}).ok());
-  EXPECT_EQ(ParseBoundedJson("[1,2,3]", {.max_nodes = 3}).status().message(),
-            "more than 3 values");
+  EXPECT_EQ(ParseBoundedJson("[1,2,3]", {.max_nodes = 3}).status().message(), "more than 3 values");
   EXPECT_TRUE(ParseBoundedJson(R"({"a":1})", {.max_nodes = 2}).ok());
   EXPECT_FALSE(ParseBoundedJson(R"({"a":1})", {.max_nodes = 1}).ok());
   EXPECT_TRUE(ParseBoundedJson(R"([[{"a":1}]])", {.max_depth = 3}).ok());

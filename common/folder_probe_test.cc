@@ -53,10 +53,10 @@ TEST_F(FolderProbeTest, AnotherUsersFolderIsNamedWithBothUsers) {
   if (child == 0) {
     if (::setgid(65532) != 0 || ::setuid(65532) != 0) _exit(2);
     const auto problem = ProbeFolder(folder_);
-    const bool told = problem && problem->lasting &&
-                      problem->message.find("user 65532, group 65532") != std::string::npos &&
-                      problem->message.find("belongs to user 0, group 0, mode 755") !=
-                          std::string::npos;
+    const bool told =
+        problem && problem->lasting &&
+        problem->message.find("user 65532, group 65532") != std::string::npos &&
+        problem->message.find("belongs to user 0, group 0, mode 755") != std::string::npos;
     _exit(told ? 0 : 1);
   }
   int status = 0;

@@ -78,9 +78,9 @@ struct HttpClient::Impl {
   Status EnsureConnected() {
     if (stream && stream->buffer_empty() && stream->stream().IdleAndOpen()) return OkStatus();
     stream.reset();
-    ELEPHAS_ASSIGN_OR_RETURN(auto connected,
-                             DeadlineStream::Connect(authority->host, authority->port,
-                                                     Until(options.connect_timeout)));
+    ELEPHAS_ASSIGN_OR_RETURN(
+        auto connected,
+        DeadlineStream::Connect(authority->host, authority->port, Until(options.connect_timeout)));
     stream.emplace(std::move(connected), kMaxHeaderBytes);
     return OkStatus();
   }
@@ -120,8 +120,7 @@ struct HttpClient::Impl {
       parser.header_limit(kMaxHeaderBytes);
       parser.body_limit(std::numeric_limits<std::uint64_t>::max());
       boost::beast::error_code error;
-      if (Status status = stream->ReadHeader(parser, Until(timeout), error);
-          !status.ok()) {
+      if (Status status = stream->ReadHeader(parser, Until(timeout), error); !status.ok()) {
         return status.code() == Code::kNotFound ? Unavailable(status.message()) : status;
       }
       const auto& message = parser.get();

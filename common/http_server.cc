@@ -164,7 +164,7 @@ struct HttpServer::Impl {
   Options options, reserve_options;
   Handler handler;
   Listener listener;
-  FileDescriptor wake;  // readable when a session has ended or the server stops
+  FileDescriptor wake;               // readable when a session has ended or the server stops
   std::unique_ptr<HttpLobby> lobby;  // of the accepting thread
   SpareDescriptors spares;           // of the accepting thread
   std::thread acceptor, reserve;
@@ -186,9 +186,9 @@ struct HttpServer::Impl {
   // Guarded by mutex:
   std::uint64_t next_id = 1;
   std::unordered_map<std::uint64_t, Connection> connections;
-  std::size_t ended_connections = 0;      // of `connections`, those that are `ended`
-  std::vector<std::thread> finished;      // ended, not yet joined
-  std::vector<Returned> returned;         // need no thread for now
+  std::size_t ended_connections = 0;       // of `connections`, those that are `ended`
+  std::vector<std::thread> finished;       // ended, not yet joined
+  std::vector<Returned> returned;          // need no thread for now
   std::deque<DeadlineStream> for_reserve;  // ask for health
 
   // On the accepting thread.
@@ -268,8 +268,9 @@ bool HttpServer::Impl::HasSeat() {
 // Ends who needs its connection least; false when all of them are served.
 bool HttpServer::Impl::FreeSeat() {
   using Room = HttpLobby::Room;
-  return lobby->End(Room::kNew, kPatienceWhenFull) || lobby->End(Room::kHeader, kPatienceWhenFull) ||
-         lobby->End(Room::kIdle, {}) || EndSession() || lobby->End(Room::kNew, {});
+  return lobby->End(Room::kNew, kPatienceWhenFull) ||
+         lobby->End(Room::kHeader, kPatienceWhenFull) || lobby->End(Room::kIdle, {}) ||
+         EndSession() || lobby->End(Room::kNew, {});
 }
 
 // The session that is idle for longest, or else the one whose header takes longest.

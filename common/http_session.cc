@@ -275,8 +275,7 @@ bool HttpSession::ServeOne() {
     reply = ErrorReply(500, exception.what());
   }
   const bool drainable = request.Drainable(options_.drain_limit);
-  const bool keep_alive =
-      !once_ && drainable && message.version() >= 11 && message.keep_alive();
+  const bool keep_alive = !once_ && drainable && message.version() >= 11 && message.keep_alive();
   if (!WriteReply(reply, message.method() == http::verb::head, keep_alive)) return false;
   if (keep_alive) {
     if (request.body_left() == 0) return true;

@@ -393,7 +393,8 @@ class Checker {
       out[item.key] = weighs ? *value : json(0);
     }
     if (wrong > kMostReports) {
-      Fail(entry.place, field.path, "and " + std::to_string(wrong - kMostReports) + " more like these");
+      Fail(entry.place, field.path,
+           "and " + std::to_string(wrong - kMostReports) + " more like these");
     }
     if (out.empty()) Fail(entry.place, field.path, "is empty");
     if (out.size() > kMaxWeights) {

@@ -92,8 +92,8 @@ TEST(ManifestFieldTable, WhatTheSpecDefaultsToIsWhatTheTableSays) {
   EXPECT_EQ(spec.fit.reduce_lr->min_lr, ReduceLrSpec().min_lr);
   EXPECT_EQ(spec.fit.model_checkpoint->monitor, ModelCheckpointSpec().monitor);
   JobSpec with_checkpoint;
-  for (const char* path : {"spec.checkpoint.every.epochs", "spec.checkpoint.keep",
-                           "spec.checkpoint.resume"}) {
+  for (const char* path :
+       {"spec.checkpoint.every.epochs", "spec.checkpoint.keep", "spec.checkpoint.resume"}) {
     FindField(path)->store(with_checkpoint, nlohmann::json::parse(FindField(path)->default_json));
   }
   EXPECT_EQ(with_checkpoint.checkpoint->every_epochs, JobSpec::Checkpoint().every_epochs);

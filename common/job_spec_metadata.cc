@@ -13,8 +13,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kLongestName = 63;        // of a label's value and of a key behind its prefix
-constexpr std::size_t kRandomLength = 5;        // what a cluster puts behind generateName
+constexpr std::size_t kLongestName = 63;  // of a label's value and of a key behind its prefix
+constexpr std::size_t kRandomLength = 5;  // what a cluster puts behind generateName
 
 bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
 bool IsLetter(char c) { return IsLower(c) || (c >= 'A' && c <= 'Z'); }

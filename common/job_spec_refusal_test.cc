@@ -359,7 +359,8 @@ const BadManifest kRuleCases[] = {
       "did you mean 'Adam'?"}},
     {"AConfigMapInCapitals",
      {{5, "  model: {configMapRef: {name: Models, key: a/b}}"}},
-     {"job.yaml:5: spec.model.configMapRef.name: must be lower-case letters, digits, '-' and '.', at "
+     {"job.yaml:5: spec.model.configMapRef.name: must be lower-case letters, digits, '-' and '.', "
+      "at "
       "most 253, each part beginning and ending with a letter or digit, not 'Models'",
       "job.yaml:5: spec.model.configMapRef.key: must be letters, digits, '-', '_' and '.', at most "
       "253, not beginning with '..', not 'a/b'"}},

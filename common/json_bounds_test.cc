@@ -74,7 +74,8 @@ TEST(JsonPieces, TextThatIsNoSuchThingIsRefused) {
     ASSERT_FALSE(pieces.empty()) << text;
     EXPECT_EQ(pieces.back(), "is no JSON list") << text;
   }
-  for (const char* text : {"", "{", "{\"a\"}", "{\"a\" 1}", "{a: 1}", "{\"a\":1", "[]", "{\"a\":}"}) {
+  for (const char* text :
+       {"", "{", "{\"a\"}", "{\"a\" 1}", "{a: 1}", "{\"a\":1", "[]", "{\"a\":}"}) {
     const auto pieces = Pieces(ForEachMember, text);
     ASSERT_FALSE(pieces.empty()) << text;
     EXPECT_EQ(pieces.back(), "is no JSON mapping") << text;

@@ -73,9 +73,7 @@ std::string TimeText() {
   return text;
 }
 
-std::string Quoted(std::string_view text) {
-  return JsonText(nlohmann::json(text));
-}
+std::string Quoted(std::string_view text) { return JsonText(nlohmann::json(text)); }
 
 bool IsSecret(std::string_view name) {
   for (const std::string_view word : {"token", "authorization", "password", "secret"}) {

@@ -64,8 +64,8 @@ std::uint64_t GroupLimit(const std::string& root) {
     if (controllers == ",,") {
       least = std::min(least, LeastOf(root + "/sys/fs/cgroup", group, "memory.max"));
     } else if (controllers.find(",memory,") != std::string::npos) {
-      least = std::min(least,
-                       LeastOf(root + "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
+      least =
+          std::min(least, LeastOf(root + "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
     }
   }
   return least;

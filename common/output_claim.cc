@@ -248,13 +248,10 @@ OutputClaim::~OutputClaim() {
 Result<OutputClaim> OutputClaim::Take(const std::string& folder, const OutputOwner& owner,
                                       const OutputClaimOptions& options) {
   ELEPHAS_ASSIGN_OR_RETURN(const std::vector<std::string> made, MakeWritable(folder));
-  const std::string text = json{{"uid", owner.uid},
-                                {"name", owner.name},
-                                {"namespace", owner.name_space},
-                                {"host", HostName()},
-                                {"boot", BootId()},
-                                {"made", made}}
-                               .dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string text =
+      json{{"uid", owner.uid},   {"name", owner.name}, {"namespace", owner.name_space},
+           {"host", HostName()}, {"boot", BootId()},   {"made", made}}
+          .dump(-1, ' ', false, json::error_handler_t::replace);
   const auto give_up = std::chrono::steady_clock::now() + options.patience;
   for (;;) {
     const std::optional<Marker> highest = HighestIn(folder);

@@ -28,9 +28,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 const OutputOwner kDigits{"uid-1", "digits", "ml"}, kClicks{"uid-2", "clicks"};
-constexpr OutputClaimOptions kHasty{.refresh = milliseconds(5000),
-                                    .silence = milliseconds(30000),
-                                    .patience = milliseconds(0)};
+constexpr OutputClaimOptions kHasty{
+    .refresh = milliseconds(5000), .silence = milliseconds(30000), .patience = milliseconds(0)};
 
 class OutputClaimTest : public testing::Test {
  protected:
@@ -104,7 +103,9 @@ TEST_F(OutputClaimTest, ProcessesOfOneJobShareAClaim) {
   auto first = Take(kDigits);
   auto second = Take(kDigits);
   ASSERT_TRUE(second.ok()) << second.status().message();
-  { const OutputClaim gone = *std::move(first); }
+  {
+    const OutputClaim gone = *std::move(first);
+  }
   EXPECT_EQ(Take(kClicks).status().code(), Code::kConflict) << "the second still holds it";
   second->Release();
   EXPECT_TRUE(Take(kClicks).ok());
@@ -135,7 +136,9 @@ TEST_F(OutputClaimTest, AProcessThatWasKilledBlocksNobody) {
 }
 
 TEST_F(OutputClaimTest, AClaimOfAnotherMachineLastsAsLongAsItIsRefreshed) {
-  { const auto gone = Take(kDigits); }
+  {
+    const auto gone = Take(kDigits);
+  }
   MoveToAnotherMachine(".elephas-owner-1.json", std::chrono::seconds(20));
   EXPECT_EQ(Take(kClicks).status().code(), Code::kConflict);
   MoveToAnotherMachine(".elephas-owner-1.json", std::chrono::seconds(40));
@@ -143,9 +146,13 @@ TEST_F(OutputClaimTest, AClaimOfAnotherMachineLastsAsLongAsItIsRefreshed) {
 }
 
 TEST_F(OutputClaimTest, WhenSeveralMachinesHoldAClaimNoLockSaysThatNobodyDoes) {
-  { const auto gone = Take(kDigits); }
+  {
+    const auto gone = Take(kDigits);
+  }
   MoveToAnotherMachine(".elephas-owner-1.json", std::chrono::seconds(0));
-  { const auto here_too = Take(kDigits); }
+  {
+    const auto here_too = Take(kDigits);
+  }
   EXPECT_EQ(Take(kClicks).status().code(), Code::kConflict);
 }
 
@@ -202,7 +209,9 @@ TEST_F(OutputClaimTest, AFolderThatCannotBeWrittenIsForbiddenAndNamesTheUser) {
 }
 
 TEST_F(OutputClaimTest, WhatAJobLeftBehindIsRemovedByItsUid) {
-  { const auto gone = Take(kDigits); }
+  {
+    const auto gone = Take(kDigits);
+  }
   OutputClaim::Remove(folder_, "uid-2");
   EXPECT_EQ(Names().size(), 1U);
   OutputClaim::Remove(folder_, "uid-1");

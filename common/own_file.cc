@@ -14,8 +14,8 @@ Result<int> OpenOwnFile(const std::string& path, int flags, mode_t mode) {
   const bool truncate = (flags & O_TRUNC) != 0;
   int fd = -1;
   do {
-    fd = ::open(path.c_str(),
-                (flags & ~O_TRUNC) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
+    fd = ::open(path.c_str(), (flags & ~O_TRUNC) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                mode);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0 && errno == ELOOP) return Invalid(path + ": is a link, and is not followed");
   if (fd < 0) return Internal(path + ": " + std::strerror(errno));

@@ -38,8 +38,8 @@ TEST(Utf8, BytesThatAreNoneAreCutAnywhereAndReplaced) {
   const std::string noise(100, '\x80');
   EXPECT_EQ(Utf8Head(noise, 10).size(), 10U);
   EXPECT_GE(Utf8Tail(noise, 10).size(), 7U);
-  for (const char* bad : {"\x80", "\xC3", "\xC0\xAF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF5\x80\x80\x80",
-                          "\xF4\x90\x80\x80", "\xE8\xB1", "\xFF"}) {
+  for (const char* bad : {"\x80", "\xC3", "\xC0\xAF", "\xE0\x80\x80", "\xED\xA0\x80",
+                          "\xF5\x80\x80\x80", "\xF4\x90\x80\x80", "\xE8\xB1", "\xFF"}) {
     const std::string whole = ValidUtf8("a" + std::string(bad) + "b");
     EXPECT_NE(whole.find("\xEF\xBF\xBD"), std::string::npos) << bad;
     EXPECT_EQ(whole.front(), 'a');

@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     elephas::FuzzCheckRefusal(archive.status());
     return 0;
   }
-  elephas::FuzzCheckDataset(elephas::ReadNpz("f.npz", *archive, {}, {.need_labels = false, .memory = kMemory}));
+  elephas::FuzzCheckDataset(
+      elephas::ReadNpz("f.npz", *archive, {}, {.need_labels = false, .memory = kMemory}));
   elephas::FuzzCheckDataset(elephas::ReadNpz("f.npz", *archive, {}, {.memory = kMemory}));
   return 0;
 }

@@ -35,8 +35,9 @@ Controller::Controller(Parts parts, Options options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
       queue_(parts_.clock, {}, parts_.metrics),
-      progress_(options_.progress, SendToServer,
-                [this](const kube::ObjectName& job) { queue_.Add(job); }, parts_.metrics),
+      progress_(
+          options_.progress, SendToServer, [this](const kube::ObjectName& job) { queue_.Add(job); },
+          parts_.metrics),
       reconciler_({.client = parts_.client,
                    .view = *this,
                    .progress = progress_,
@@ -67,7 +68,8 @@ Controller::Watches Controller::MakeWatches(const std::string& ns) {
   kube::Informer<Pod>::Hooks pods;
   pods.decode = [](const json& object) -> Result<Pod> {
     if (auto pod = DecodePod(object)) return *std::move(pod);
-    return Invalid("it has a job's label, but no job controls it, or its name is no pod's of a job");
+    return Invalid(
+        "it has a job's label, but no job controls it, or its name is no pod's of a job");
   };
   pods.changed = [this](const kube::ObjectName& name, const auto& old, const auto& now) {
     PodChanged(name, old.get(), now.get());

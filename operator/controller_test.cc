@@ -93,9 +93,10 @@ class DefectTest : public testing::Test {
   std::string Told(const char* name, const char* type) {
     const json status = StatusOf(name);
     const json* condition = FindCondition(status, type);
-    return condition == nullptr ? ""
-                                : TextOf(*condition, "status") + " " + TextOf(*condition, "reason") +
-                                      " " + TextOf(*condition, "message");
+    return condition == nullptr
+               ? ""
+               : TextOf(*condition, "status") + " " + TextOf(*condition, "reason") + " " +
+                     TextOf(*condition, "message");
   }
 
   SystemClock clock_;
@@ -111,9 +112,8 @@ TEST_F(DefectTest, CostsTheJobThatMetItAndIsTold) {
   }
   Start();
   objects_.Put(kube::kElephasJob, MakeJob("good").Object());
-  EXPECT_TRUE(Eventually([&] {
-    return objects_.Find(kube::kPod, {"default", "good-paramserver-0"}).has_value();
-  }));
+  EXPECT_TRUE(Eventually(
+      [&] { return objects_.Find(kube::kPod, {"default", "good-paramserver-0"}).has_value(); }));
   for (int i = 0; i < 5; ++i) {
     const std::string name = "bad-" + std::to_string(i);
     EXPECT_TRUE(Eventually([&] { return TextAt(StatusOf(name.c_str()), "/state") == "Failed"; }));
@@ -130,9 +130,8 @@ TEST_F(DefectTest, CostsTheJobThatMetItAndIsTold) {
 }
 
 TEST_F(DefectTest, DoesNotEndAJobWhosePodsRunAndIsForgottenWhenItIsMended) {
-  objects_.Put(
-      kube::kElephasJob,
-      MakeJob("bad").StartedAt(kStart).Condition("Running", "True", "Training").Object());
+  objects_.Put(kube::kElephasJob,
+               MakeJob("bad").StartedAt(kStart).Condition("Running", "True", "Training").Object());
   Start();
   EXPECT_TRUE(Eventually([&] { return Told("bad", "Stalled").starts_with("True InternalError"); }));
   EXPECT_EQ(TextAt(StatusOf("bad"), "/state"), "Running");
@@ -149,8 +148,7 @@ TEST_F(DefectTest, ALargeJobIsServedToo) {
                    {"config", {{"name", "s"}, {"layers", json::array()}}},
                    {"notes", std::string(900'000, 'n')}};
   for (const char* name : {"large-a", "large-b"}) {
-    objects_.Put(kube::kElephasJob,
-                 MakeJob(name).Set("/spec/model", {{"inline", model}}).Object());
+    objects_.Put(kube::kElephasJob, MakeJob(name).Set("/spec/model", {{"inline", model}}).Object());
   }
   Start();
   for (const char* pod : {"large-a-paramserver-0", "large-b-paramserver-0"}) {

@@ -206,12 +206,12 @@ ordered_json StatusSchema() {
                        {"type", "array"},
                        {"items", {{"type", "string"}}},
                        {"x-kubernetes-list-type", "atomic"}};
-  ordered_json warnings{{"description", "What a person should know although the job goes on."},
-                        {"type", "array"},
-                        {"items", Object("One of them.",
-                                         {{"reason", Text("What it is, in one word for programs.")},
-                                          {"message", Text("What to do about it, for people.")}})},
-                        {"x-kubernetes-list-type", "atomic"}};
+  ordered_json warnings{
+      {"description", "What a person should know although the job goes on."},
+      {"type", "array"},
+      {"items", Object("One of them.", {{"reason", Text("What it is, in one word for programs.")},
+                                        {"message", Text("What to do about it, for people.")}})},
+      {"x-kubernetes-list-type", "atomic"}};
   return Object(
       "Written by the operator.",
       {{"observedGeneration", Count("The generation of the job that the status is about.")},

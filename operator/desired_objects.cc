@@ -100,8 +100,7 @@ json MakeSecret(const Job& job, std::string_view token) {
           {"immutable", true},
           {"stringData",
            {{std::string(names::kTokenKey), token},
-            {std::string(names::kManifestKey),
-             JsonText(PinnedManifest(job))}}}};
+            {std::string(names::kManifestKey), JsonText(PinnedManifest(job))}}}};
 }
 
 json MakeService(const Job& job) {

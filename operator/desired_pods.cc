@@ -230,8 +230,7 @@ void MountData(const Job& job, PodRole role, json& pod) {
   }
   json& mounts = OurContainer(pod, role)["volumeMounts"];
   for (const json& mount : mounts) {
-    if (Says(mount, "name", names::kDataVolume) ||
-        Says(mount, "mountPath", names::kDataFolder)) {
+    if (Says(mount, "name", names::kDataVolume) || Says(mount, "mountPath", names::kDataFolder)) {
       return;
     }
   }

@@ -98,9 +98,9 @@ Job ParseJob(json object) {
   if (manifest.problems.empty()) manifest.problems = ClusterProblems(manifest, job.name);
   job.problems = Join(manifest.problems);
   if (!job.problems.empty()) {
-    job.only_template_problems = std::all_of(
-        manifest.problems.begin(), manifest.problems.end(),
-        [](const ManifestProblem& problem) { return IsOfTemplate(problem.path); });
+    job.only_template_problems =
+        std::all_of(manifest.problems.begin(), manifest.problems.end(),
+                    [](const ManifestProblem& problem) { return IsOfTemplate(problem.path); });
     KeepTimeToLive(object, job.spec.run_policy);
     return job;
   }

@@ -140,18 +140,17 @@ int Run(const OperatorFlags& flags) {
   http.port = flags.port;
   http.max_connections = 64;  // probes and monitors; each may be a thread
   http.progress_timeout = std::chrono::seconds(5);
-  auto server = HttpServer::Start(
-      http, [&](HttpRequest& request) {
-        auto reply = kube::Guarded(metrics, "http", request.path(), [&]() -> Result<HttpReply> {
-          return Answer(request, controller, metrics, leading);
-        });
-        if (reply.ok()) return *std::move(reply);
-        HttpReply failed;
-        failed.status = 500;
-        failed.content_type = "text/plain; charset=utf-8";
-        failed.body = "internal error\n";
-        return failed;
-      });
+  auto server = HttpServer::Start(http, [&](HttpRequest& request) {
+    auto reply = kube::Guarded(metrics, "http", request.path(), [&]() -> Result<HttpReply> {
+      return Answer(request, controller, metrics, leading);
+    });
+    if (reply.ok()) return *std::move(reply);
+    HttpReply failed;
+    failed.status = 500;
+    failed.content_type = "text/plain; charset=utf-8";
+    failed.body = "internal error\n";
+    return failed;
+  });
   if (!server.ok()) return Complain(kFailed, server.status().message());
   LogInfo("listening", {{"port", (*server)->port()}});
 

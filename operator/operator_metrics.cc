@@ -84,8 +84,9 @@ struct OperatorMetrics::Impl {
   prometheus::Family<prometheus::Counter>& panics =
       BuildCounter()
           .Name("elephas_operator_panics_total")
-          .Help("Exceptions that were caught at the edge of a unit of work, by where: a defect of "
-                "the operator's, which cost one job or one object and not the process.")
+          .Help(
+              "Exceptions that were caught at the edge of a unit of work, by where: a defect of "
+              "the operator's, which cost one job or one object and not the process.")
           .Register(registry);
   prometheus::Family<prometheus::Gauge>& leader = BuildGauge()
                                                       .Name("elephas_operator_leader")

@@ -12,8 +12,8 @@ using nlohmann::json;
 // Of any version: an object keeps the one that it was made with.
 bool IsElephasJob(const json& reference) {
   const std::string version = TextOf(reference, "apiVersion");
-  const std::string group = std::string(manifest::kApiVersion.substr(
-      0, manifest::kApiVersion.find('/') + 1));
+  const std::string group =
+      std::string(manifest::kApiVersion.substr(0, manifest::kApiVersion.find('/') + 1));
   return Says(reference, "kind", manifest::kKind) && version.starts_with(group);
 }
 

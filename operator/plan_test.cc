@@ -256,13 +256,14 @@ std::vector<PlanCase> Cases() {
   cases.push_back({"a server that says that it can never start ends the job at once", digits,
                    Seen({Server().Ended(1, "Error", refusal)}),
                    EndOf(false, "CheckpointNotWritable", "digits-paramserver-0: /data/ckpt: no")});
+  cases.push_back({"so does one that was started again since, whichever it is",
+                   MakeJob("digits").Servers(2),
+                   Seen({Server(0).NotReady(),
+                         Server(1).Restarted(1, 1, "Error", kStart + 1000, refusal).NotReady()}),
+                   EndOf(false, "CheckpointNotWritable", "digits-paramserver-1: /data/ckpt: no")});
   cases.push_back(
-      {"so does one that was started again since, whichever it is", MakeJob("digits").Servers(2),
-       Seen({Server(0).NotReady(),
-             Server(1).Restarted(1, 1, "Error", kStart + 1000, refusal).NotReady()}),
-       EndOf(false, "CheckpointNotWritable", "digits-paramserver-1: /data/ckpt: no")});
-  cases.push_back(
-      {"a server that another one has succeeded is replaced, and the job goes on", digits,
+      {"a server that another one has succeeded is replaced, and the job goes on",
+       digits,
        Seen({Server().Ended(0, "Completed", R"({"state":"Fenced"})"), Worker(0), Worker(1)}),
        {{"applyObjects", true},
         {"create",

@@ -190,8 +190,7 @@ std::optional<Pod> DecodePod(const json& object) {
   pod.attempt = *attempt;
   const json& annotations = At(object, "/metadata/annotations");
   pod.failures = Number(annotations, names::kFailures, kMaxFailures).value_or(0);
-  pod.failures_in_a_row =
-      Number(annotations, names::kFailuresInARow, kMaxFailures).value_or(0);
+  pod.failures_in_a_row = Number(annotations, names::kFailuresInARow, kMaxFailures).value_or(0);
   pod.deleting = At(object, "/metadata/deletionTimestamp").is_string();
   pod.deleted_by_ms = TimeAt(object, "/metadata/deletionTimestamp");
   pod.created_ms = TimeAt(object, "/metadata/creationTimestamp");

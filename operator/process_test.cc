@@ -147,8 +147,13 @@ class Operator {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 2, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    std::vector<std::string> words{ELEPHAS_OPERATOR_PROGRAM, "--kubeconfig", kubeconfig,
-                                   "--address", "127.0.0.1", "--port", "0"};
+    std::vector<std::string> words{ELEPHAS_OPERATOR_PROGRAM,
+                                   "--kubeconfig",
+                                   kubeconfig,
+                                   "--address",
+                                   "127.0.0.1",
+                                   "--port",
+                                   "0"};
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -284,10 +289,10 @@ TEST(OperatorProcess, EightyFiveBadJobsDoNotKeepItFromServingAGoodOne) {
   for (std::size_t i = 0; i < kBadJobs; ++i) {
     // Every second one has a good manifest and a bad server.
     const bool by_server = i % 2 == 0;
-    cluster.Add("bad-" + std::to_string(i),
-                by_server ? std::pair<const char*, json>("", nullptr)
-                          : manifests[i / 2 % manifests.size()],
-                ports[i / 2 % ports.size()]);
+    cluster.Add(
+        "bad-" + std::to_string(i),
+        by_server ? std::pair<const char*, json>("", nullptr) : manifests[i / 2 % manifests.size()],
+        ports[i / 2 % ports.size()]);
   }
   kube::FakeApiServer api(cluster.client);
   const std::string folder = testing::TempDir();

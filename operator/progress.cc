@@ -81,8 +81,7 @@ std::optional<Progress> ProgressFromStatus(const json& status) {
   progress.epoch = std::max<std::int64_t>(0, IntegerIn(MemberOf(status, "epoch")));
   progress.epochs = std::max<std::int64_t>(0, IntegerIn(MemberOf(status, "epochs")));
   progress.done = std::clamp(NumberIn(MemberOf(status, "progress")), 0.0, 1.0);
-  progress.examples_per_second =
-      std::max(0.0, NumberIn(MemberOf(status, "examplesPerSecond")));
+  progress.examples_per_second = std::max(0.0, NumberIn(MemberOf(status, "examplesPerSecond")));
   if (const double left = NumberIn(MemberOf(status, "secondsRemaining"), -1); left >= 0) {
     progress.seconds_remaining = left;
   }

@@ -133,8 +133,8 @@ void ProgressPoller::GiveBack(const std::string& uid, const kube::ObjectName& jo
 }
 
 milliseconds ProgressPoller::Interval(const Entry& entry) const {
-  const milliseconds fair(static_cast<std::int64_t>(
-      1000.0 * static_cast<double>(entries_.size()) / options_.per_second));
+  const milliseconds fair(static_cast<std::int64_t>(1000.0 * static_cast<double>(entries_.size()) /
+                                                    options_.per_second));
   const milliseconds usual = std::max(options_.interval, fair);
   if (entry.slow_in_a_row == 0) return usual;
   const milliseconds doubled =

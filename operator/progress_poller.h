@@ -29,11 +29,11 @@ class ProgressPoller final : public ProgressSource {
   struct Options {
     int threads = 4;
     int threads_per_namespace = 2;
-    int threads_for_slow = 2;                  // of all namespaces; one of each
-    std::chrono::milliseconds interval{2'000};  // of each job
+    int threads_for_slow = 2;                            // of all namespaces; one of each
+    std::chrono::milliseconds interval{2'000};           // of each job
     std::chrono::milliseconds longest_interval{60'000};  // of a job whose server is slow
-    std::chrono::milliseconds slow{500};  // an exchange that took longer was slow
-    double per_second = 10;               // of all jobs together; intervals grow
+    std::chrono::milliseconds slow{500};                 // an exchange that took longer was slow
+    double per_second = 10;                              // of all jobs together; intervals grow
   };
   // Sends a request to a server; the value is the body of a 2xx. Called from several threads. What
   // it throws counts as no answer.
@@ -102,7 +102,7 @@ class ProgressPoller final : public ProgressSource {
   std::condition_variable changed_;
   // Guarded by mutex_.
   bool stop_ = false;
-  Entries entries_;  // by the job's uid
+  Entries entries_;                       // by the job's uid
   std::map<std::string, Share> shares_;   // by namespace; of what is under way
   std::map<std::string, int> slow_jobs_;  // by namespace
   int slow_in_flight_ = 0;

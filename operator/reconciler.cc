@@ -11,14 +11,14 @@
 
 #include "common/log.h"
 #include "common/names.h"
-#include "operator/default_requests.h"
 #include "common/utf8.h"
+#include "operator/default_requests.h"
 #include "operator/desired_objects.h"
 #include "operator/desired_pods.h"
 #include "operator/json_at.h"
 #include "operator/kube/base64.h"
-#include "operator/old_objects.h"
 #include "operator/kube/object_text.h"
+#include "operator/old_objects.h"
 #include "operator/outcome.h"
 #include "operator/refusal_policy.h"
 
@@ -429,8 +429,8 @@ Status Reconciler::WriteStatus(const Job& job, const std::string& version, const
     const Status written = ApplyStatus(job, status);
     // It will be so every time; that is told in words that are our own only.
     if (written.code() == Code::kInvalid) {
-      return WriteInternalError(job, "the API server refuses the job's status: " +
-                                         written.message());
+      return WriteInternalError(job,
+                                "the API server refuses the job's status: " + written.message());
     }
     ELEPHAS_RETURN_IF_ERROR(written);
     memory.written = status;

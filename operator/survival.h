@@ -161,8 +161,9 @@ class Neighbours {
   [[nodiscard]] std::string Told(const kube::ObjectName& name, const char* type = "Failed") const {
     const auto status = StatusOf(name);
     const auto* condition = FindCondition(status, type);
-    return condition == nullptr ? "" : TextOf(*condition, "reason") + ": " +
-                                           TextOf(*condition, "message");
+    return condition == nullptr
+               ? ""
+               : TextOf(*condition, "reason") + ": " + TextOf(*condition, "message");
   }
   [[nodiscard]] std::vector<nlohmann::json> PodsOf(const kube::ObjectName& name) const {
     std::vector<nlohmann::json> out;
@@ -192,11 +193,9 @@ class Neighbours {
 
  private:
   std::unique_ptr<Reconciler> reconciler_ = std::make_unique<Reconciler>(
-      Reconciler::Parts{client, view, poller,
-                        [this](const Job&, const JobEvent& event) {
-                          events.push_back(event.reason);
-                        },
-                        clock},
+      Reconciler::Parts{
+          client, view, poller,
+          [this](const Job&, const JobEvent& event) { events.push_back(event.reason); }, clock},
       Settings{});
 };
 

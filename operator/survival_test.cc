@@ -53,8 +53,7 @@ TEST(Survival, ATemplateThatCannotBeReadIsToldWithItsPath) {
        "spec.containers[0].volumeMounts[0]: must be a mapping, not the text 'x'"},
       {"/spec/containers", json::parse(R"([{"volumeMounts": [{"name": [], "mountPath": "/x"}]}])"),
        "spec.containers[0].volumeMounts[0].name: must be text, not a list"},
-      {"/spec/containers",
-       json::parse(R"([{"name": "worker", "resources": "x"}])"),
+      {"/spec/containers", json::parse(R"([{"name": "worker", "resources": "x"}])"),
        "spec.containers[0].resources: must be a mapping, not the text 'x'"},
       {"/spec/containers", json::parse(R"([{"resources": {"limits": ["nvidia.com/gpu"]}}])"),
        "spec.containers[0].resources.limits: must be a mapping, not a list"},
@@ -278,7 +277,8 @@ class Chaos {
   std::string DamagedText(const json& value) {
     std::string text = JsonText(Damaged(value));
     if (Below(4) == 0 && !text.empty()) text[Below(static_cast<int>(text.size()))] = AnyByte();
-    if (Below(8) == 0) text.resize(static_cast<std::size_t>(Below(static_cast<int>(text.size()) + 1)));
+    if (Below(8) == 0)
+      text.resize(static_cast<std::size_t>(Below(static_cast<int>(text.size()) + 1)));
     return text;
   }
   int Below(int bound) { return static_cast<int>(random_() % static_cast<std::uint64_t>(bound)); }
@@ -287,27 +287,48 @@ class Chaos {
   char AnyByte() { return static_cast<char>(Below(256)); }
   json Anything() {
     switch (Below(22)) {
-      case 0: return nullptr;
-      case 1: return true;
-      case 2: return 0;
-      case 3: return -1;
-      case 4: return 5;
-      case 5: return INT64_MAX;
-      case 6: return UINT64_MAX;
-      case 7: return 1e300;
-      case 8: return -5e-324;
-      case 9: return "";
-      case 10: return "yes";
-      case 11: return "True";
-      case 12: return Times("象", 12'000);
-      case 13: return std::string("x\x01\n\t\"\\", 6);
-      case 14: return json::array();
-      case 15: return json::object();
-      case 16: return json::array({"x"});
-      case 17: return json::parse(R"([{"name": 5}])");
-      case 18: return json::parse(R"({"name": null, "a/b~": [[[]]]})");
-      case 19: return std::string(2'000, '1');
-      case 20: return "2026-03-01T12:00:00Z";
+      case 0:
+        return nullptr;
+      case 1:
+        return true;
+      case 2:
+        return 0;
+      case 3:
+        return -1;
+      case 4:
+        return 5;
+      case 5:
+        return INT64_MAX;
+      case 6:
+        return UINT64_MAX;
+      case 7:
+        return 1e300;
+      case 8:
+        return -5e-324;
+      case 9:
+        return "";
+      case 10:
+        return "yes";
+      case 11:
+        return "True";
+      case 12:
+        return Times("象", 12'000);
+      case 13:
+        return std::string("x\x01\n\t\"\\", 6);
+      case 14:
+        return json::array();
+      case 15:
+        return json::object();
+      case 16:
+        return json::array({"x"});
+      case 17:
+        return json::parse(R"([{"name": 5}])");
+      case 18:
+        return json::parse(R"({"name": null, "a/b~": [[[]]]})");
+      case 19:
+        return std::string(2'000, '1');
+      case 20:
+        return "2026-03-01T12:00:00Z";
       default: {
         json deep = 1;
         for (int i = Below(60); i > 0; --i) deep = json::array({deep});
@@ -426,7 +447,8 @@ TEST_P(AnyNeighbour, LeavesTheGoodJobServed) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, AnyNeighbour, testing::Values(1, 101, 201, 301, 401, 501, 607, 701));
+INSTANTIATE_TEST_SUITE_P(Seeds, AnyNeighbour,
+                         testing::Values(1, 101, 201, 301, 401, 501, 607, 701));
 
 }  // namespace
 }  // namespace elephas

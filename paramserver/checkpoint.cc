@@ -234,8 +234,7 @@ void CheckpointFolder::RemoveUnfinished() const {
     // another process that starts at this moment.
     std::error_code gone;
     const bool old = fs::file_time_type::clock::now() - it->last_write_time(gone) > kSilence;
-    if (name.starts_with(".checkpoint-") ||
-        (name.starts_with(".incarnation-") && !gone && old)) {
+    if (name.starts_with(".checkpoint-") || (name.starts_with(".incarnation-") && !gone && old)) {
       unfinished.push_back(it->path());
     }
   }
@@ -262,8 +261,8 @@ std::vector<CheckpointFile> CheckpointFolder::Files() const {
   std::vector<CheckpointFile> files = FilesOf(uid_);
   if (run_.empty()) return files;
   for (CheckpointFile& file : FilesOf(run_)) {
-    const bool ours = std::ranges::any_of(
-        files, [&](const CheckpointFile& own) { return own.cut == file.cut; });
+    const bool ours =
+        std::ranges::any_of(files, [&](const CheckpointFile& own) { return own.cut == file.cut; });
     if (file.cut <= run_cut_ && !ours) files.push_back(std::move(file));
   }
   std::ranges::sort(files, {}, &CheckpointFile::cut);

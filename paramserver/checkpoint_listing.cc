@@ -69,8 +69,7 @@ std::string TextIn(const json& object, const char* name) {
 IncarnationClaim ReadClaim(Incarnation incarnation, const std::string& path) {
   IncarnationClaim claim{.incarnation = incarnation, .path = path};
   const Result<std::string> text = ReadWholeFile(path, kMaxClaim);
-  const json content =
-      text.ok() ? json::parse(*text, nullptr, /*allow_exceptions=*/false) : json();
+  const json content = text.ok() ? json::parse(*text, nullptr, /*allow_exceptions=*/false) : json();
   if (!content.is_object()) return claim;
   if (const std::int64_t after = IntIn(content, "after", -1); after >= 0) claim.after = after;
   claim.run = TextIn(content, "run");

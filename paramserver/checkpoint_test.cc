@@ -83,8 +83,8 @@ class CheckpointTest : public testing::Test {
   }
   // As it was when all runs wrote into one folder.
   void MakeFlat(std::int64_t cut, const std::string& uid) const {
-    fs::rename(File(cut, uid), path_ / ("checkpoint-0000000" + std::to_string(cut) +
-                                        "-shard-0-of-1.safetensors"));
+    fs::rename(File(cut, uid),
+               path_ / ("checkpoint-0000000" + std::to_string(cut) + "-shard-0-of-1.safetensors"));
   }
   static std::string Read(const fs::path& path) {
     std::ifstream stream(path, std::ios::binary);
@@ -304,9 +304,9 @@ TEST_F(CheckpointTest, AServerThatWasSucceededLeavesTheSuccessorsCheckpointsAlon
 TEST_F(CheckpointTest, AFileOfAnOlderIncarnationThatComesLateDoesNotCount) {
   CheckpointFolder successor = Open();
   ASSERT_TRUE(successor.Claim(Incarnation(kIncarnation.value() + 1), 1).ok());
-  const fs::path claim = path_ / "uid-1" /
-                         ("incarnation-" + std::to_string(successor.claimed().value()) +
-                          "-shard-0-of-1.json");
+  const fs::path claim =
+      path_ / "uid-1" /
+      ("incarnation-" + std::to_string(successor.claimed().value()) + "-shard-0-of-1.json");
   for (std::int64_t cut = 2; cut <= 4; ++cut) {
     Checkpoint next = Sample(cut);
     next.incarnation = successor.claimed();

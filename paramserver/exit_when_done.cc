@@ -53,9 +53,10 @@ std::string TerminationMessage(const json& status) {
 DoneWatch::DoneWatch(const JobService& service, Options options)
     : service_(service), options_(std::move(options)) {
   if (options_.coordinator_url.empty()) return;
-  client_.emplace(HttpClient::Options{
-      .base_url = options_.coordinator_url, .token = options_.token, .connect_timeout = kPatience,
-      .max_body = kMaxStatus});
+  client_.emplace(HttpClient::Options{.base_url = options_.coordinator_url,
+                                      .token = options_.token,
+                                      .connect_timeout = kPatience,
+                                      .max_body = kMaxStatus});
 }
 
 bool DoneWatch::Done() {

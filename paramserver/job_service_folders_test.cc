@@ -275,17 +275,16 @@ class FoldersOfPeersTest : public FoldersTest {
   }
   void InitialiseAt(JobService& server, std::size_t elements) {
     ASSERT_TRUE(server.SetLayout(server.CurrentIncarnation(), Layout()).ok());
-    ASSERT_TRUE(server
-                    .SetParameters(server.CurrentIncarnation(),
-                                   Buffer(std::vector<float>(elements)), {}, 0)
-                    .ok());
+    ASSERT_TRUE(
+        server
+            .SetParameters(server.CurrentIncarnation(), Buffer(std::vector<float>(elements)), {}, 0)
+            .ok());
   }
   void TrainAt(JobService& server, std::int64_t epoch, std::size_t elements) {
     for (std::int64_t p = 0; p < 2; ++p) {
       UpdateHeader header = Header(epoch, p, {0, 2}, epoch);
       header.incarnation = server.CurrentIncarnation();
-      const auto pushed =
-          server.ApplyUpdate(header, Buffer(std::vector<float>(elements, 1)), {});
+      const auto pushed = server.ApplyUpdate(header, Buffer(std::vector<float>(elements, 1)), {});
       ASSERT_TRUE(pushed.ok()) << pushed.status().message();
     }
   }

@@ -219,10 +219,10 @@ class JobServiceImpl final : public JobService {
   std::int64_t contributions_ = 0;  // of the open round, recorded, by rest
   std::int64_t restored_cut_ = 0;   // that this incarnation started from
   std::int64_t last_cut_ = 0;
-  std::set<TaskId> in_flight_;  // hogwild: tasks whose update is being added
-  std::int64_t quiet_cut_ = 0;  // hogwild: a checkpoint that waits for in_flight_ to become empty
-  std::string restored_run_;        // of the checkpoint that it started from; empty: none
-  Incarnation seen_incarnation_;    // the newest that any server told of
+  std::set<TaskId> in_flight_;    // hogwild: tasks whose update is being added
+  std::int64_t quiet_cut_ = 0;    // hogwild: a checkpoint that waits for in_flight_ to become empty
+  std::string restored_run_;      // of the checkpoint that it started from; empty: none
+  Incarnation seen_incarnation_;  // the newest that any server told of
   struct Warning {
     std::string reason, message;
   };

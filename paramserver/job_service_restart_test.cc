@@ -145,13 +145,11 @@ TEST_F(PeersTest, NothingWorksBeforeAllServersAgree) {
 TEST_F(PeersTest, OnlyServersThatExistRegisterAndOnlyWithServer0) {
   ASSERT_TRUE(Start().ok());
   for (const std::int64_t index : {0, 3, -1}) {
-    EXPECT_EQ(service_->RegisterPeer(index, {"a", "u"}).status().code(),
-              Code::kInvalid);
+    EXPECT_EQ(service_->RegisterPeer(index, {"a", "u"}).status().code(), Code::kInvalid);
   }
   options_.server_index = 1;
   ASSERT_TRUE(Start().ok());
-  EXPECT_EQ(service_->RegisterPeer(2, {"a", "u"}).status().code(),
-            Code::kConflict);
+  EXPECT_EQ(service_->RegisterPeer(2, {"a", "u"}).status().code(), Code::kConflict);
   EXPECT_EQ(service_->Join("w").status().code(), Code::kConflict);
   EXPECT_EQ(service_->FinishTask(LeaseId(1), Incarnation(1), Finalize(), 0, {}, {}).status().code(),
             Code::kConflict);

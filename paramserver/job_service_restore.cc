@@ -259,9 +259,8 @@ void JobServiceImpl::ChooseIncarnation() {
   if (writer_) writer_->Drain();
   const std::int64_t cut = peers_.NewestCommonCut(Cuts());
   // Above what any server has seen, even when the clock went back.
-  const std::int64_t seen =
-      std::max({peers_.NewestIncarnation().value(), seen_incarnation_.value(),
-                last_incarnation_.value()});
+  const std::int64_t seen = std::max(
+      {peers_.NewestIncarnation().value(), seen_incarnation_.value(), last_incarnation_.value()});
   Incarnation incarnation(std::max(clock_.UnixMillis(), seen + 1));
   if (folder_) {
     const Result<Incarnation> claimed = folder_->Claim(incarnation, cut);

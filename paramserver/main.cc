@@ -22,8 +22,8 @@
 #include "common/http_server.h"
 #include "common/job_spec.h"
 #include "common/log.h"
-#include "common/own_file.h"
 #include "common/names.h"
+#include "common/own_file.h"
 #include "paramserver/exit_when_done.h"
 #include "paramserver/job_service.h"
 #include "paramserver/peer_client.h"
@@ -89,9 +89,8 @@ std::string_view LastingReason(const Status& status) {
 int CannotStart(const ServerFlags& flags, const Status& status) {
   const std::string_view reason = LastingReason(status);
   if (reason.empty()) return Complain(status);
-  WriteTerminationLog(flags, {{"state", "Failed"},
-                              {"reason", std::string(reason)},
-                              {"message", status.message()}});
+  WriteTerminationLog(
+      flags, {{"state", "Failed"}, {"reason", std::string(reason)}, {"message", status.message()}});
   std::string message(reason);
   message.append(": ").append(status.message());
   return Complain(kFailed, message);
@@ -261,9 +260,8 @@ int Serve(const ServerFlags& flags) {
   http.port = flags.port;
   // Who joins is told the servers' addresses, and ours may be known only once the port is.
   std::atomic<bool> addressed = false;
-  auto server = HttpServer::Start(http, [&](HttpRequest& request) {
-    return addressed ? handler.Handle(request) : NotYet();
-  });
+  auto server = HttpServer::Start(
+      http, [&](HttpRequest& request) { return addressed ? handler.Handle(request) : NotYet(); });
   if (!server.ok()) return Complain(server.status());
 
   auto metrics = ServeMetrics(flags, handler);

@@ -69,7 +69,8 @@ bool PeerClient::Sleep(std::chrono::milliseconds time) {
 }
 
 void PeerClient::Run() {
-  HttpClient client({.base_url = options_.coordinator_url, .token = options_.token, .max_body = kMaxReply});
+  HttpClient client(
+      {.base_url = options_.coordinator_url, .token = options_.token, .max_body = kMaxReply});
   for (;;) {
     const auto cuts = service_.Cuts();
     const auto changed = Register(client);
@@ -87,14 +88,14 @@ void PeerClient::Run() {
 
 Result<bool> PeerClient::Register(HttpClient& client) {
   const JobService::PeerReport report = service_.OwnReport();
-  const std::string body = json{{"index", options_.index},
-                                {"boot", boot_},
-                                {"url", options_.own_url},
-                                {"incarnation", report.incarnation.value()},
-                                {"newest", report.newest.value()},
-                                {"run", report.run},
-                                {"cuts", report.cuts}}
-                               .dump();
+  const std::string body = json{
+      {"index", options_.index},
+      {"boot", boot_},
+      {"url", options_.own_url},
+      {"incarnation", report.incarnation.value()},
+      {"newest", report.newest.value()},
+      {"run", report.run},
+      {"cuts", report.cuts}}.dump();
   ELEPHAS_ASSIGN_OR_RETURN(const HttpResponse response,
                            client.Send("POST", "/v1/peers", {{"Content-Type", "application/json"}},
                                        {std::as_bytes(std::span(body))}, kRequestTimeout));

@@ -46,8 +46,8 @@ TEST_F(RestHandlerTest, ALayoutThatIsNoneTakesNoMemory) {
   for (const auto& [body, why] :
        {std::pair<const std::string&, std::string>(brackets, "nested deeper than 16 levels"),
         std::pair<const std::string&, std::string>(values, "more than 800000 values")}) {
-    const HttpReply reply = Send(
-        {.method = "PUT", .target = "/v1/layout", .body = body, .type = "application/json"});
+    const HttpReply reply =
+        Send({.method = "PUT", .target = "/v1/layout", .body = body, .type = "application/json"});
     EXPECT_EQ(Body(reply, 400)["message"], "the body: " + why);
   }
 #if defined(__SANITIZE_ADDRESS__)

@@ -182,9 +182,9 @@ Result<HttpReply> RegisterPeer(Context& context, Call& call) {
     }
     cuts.push_back(cut.get<std::int64_t>());
   }
-  ELEPHAS_ASSIGN_OR_RETURN(const JobService::PeerReply peer,
-                           context.service.RegisterPeer(
-                               index, {boot, url, incarnation, std::move(cuts), newest, run}));
+  ELEPHAS_ASSIGN_OR_RETURN(
+      const JobService::PeerReply peer,
+      context.service.RegisterPeer(index, {boot, url, incarnation, std::move(cuts), newest, run}));
   return JsonReply({{"incarnation", peer.incarnation.value()},
                     {"cut", peer.cut},
                     {"seed", peer.seed},

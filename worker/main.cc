@@ -117,8 +117,7 @@ Result<std::unique_ptr<OutputGuard>> ClaimOutput(const JobSpec& spec, const std:
   return OutputGuard::Claim(spec, uid, options.base, [&options](const Status& why) {
     LogError("the output folder is lost", {{"worker", options.name}, {"message", why.message()}});
     JobClient client(options.server, options.token);
-    const Status told =
-        client.Fail(options.name, std::string(names::kOutputInUse), why.message());
+    const Status told = client.Fail(options.name, std::string(names::kOutputInUse), why.message());
     if (!told.ok()) {
       LogError("failure could not be told",
                {{"worker", options.name}, {"message", told.message()}});

@@ -140,24 +140,25 @@ Status EventRecorder::WriteNew(const Waiting& event, Clock::TimePoint now) {
                 static_cast<unsigned long long>(event.unix_millis),
                 static_cast<unsigned long long>(next_++));
   const std::string time = TimeText(event.unix_millis);
-  json object{{"metadata",
-               {{"namespace", subject.name.ns.empty() ? "default" : subject.name.ns},
-                {"name", std::string(Utf8Head(subject.name.name, kMaxSubjectName)) + suffix.data()}}},
-              {"involvedObject",
-               {{"apiVersion", subject.kind.ApiVersion()},
-                {"kind", subject.kind.kind},
-                {"namespace", subject.name.ns},
-                {"name", subject.name.name},
-                {"uid", subject.uid}}},
-              {"type", event.identity.type},
-              {"reason", event.identity.reason},
-              {"message", event.identity.message},
-              {"source", {{"component", options_.component}}},
-              {"reportingComponent", options_.component},
-              {"reportingInstance", options_.instance},
-              {"firstTimestamp", time},
-              {"lastTimestamp", time},
-              {"count", 1}};
+  json object{
+      {"metadata",
+       {{"namespace", subject.name.ns.empty() ? "default" : subject.name.ns},
+        {"name", std::string(Utf8Head(subject.name.name, kMaxSubjectName)) + suffix.data()}}},
+      {"involvedObject",
+       {{"apiVersion", subject.kind.ApiVersion()},
+        {"kind", subject.kind.kind},
+        {"namespace", subject.name.ns},
+        {"name", subject.name.name},
+        {"uid", subject.uid}}},
+      {"type", event.identity.type},
+      {"reason", event.identity.reason},
+      {"message", event.identity.message},
+      {"source", {{"component", options_.component}}},
+      {"reportingComponent", options_.component},
+      {"reportingInstance", options_.instance},
+      {"firstTimestamp", time},
+      {"lastTimestamp", time},
+      {"count", 1}};
   if (!subject.resource_version.empty()) {
     object["involvedObject"]["resourceVersion"] = subject.resource_version;
   }

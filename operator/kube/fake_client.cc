@@ -305,7 +305,8 @@ void FakeClient::CollectGarbage(const std::string& owner_uid) {
     const json::json_pointer where{"/metadata/ownerReferences"};
     if (!stored.object.contains(where)) continue;
     const json& owners = stored.object[where];
-    if (owners.is_array() && !owners.empty() && std::all_of(owners.begin(), owners.end(), [&](const json& owner) {
+    if (owners.is_array() && !owners.empty() &&
+        std::all_of(owners.begin(), owners.end(), [&](const json& owner) {
           return owner.is_object() && owner.contains("uid") && owner["uid"] == owner_uid;
         })) {
       orphans.push_back(key);

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "common/utf8.h"
@@ -19,9 +19,8 @@ class Counted final : public ClientObserver {
 
 TEST(Guard, WhatIsThrownIsAStatusAndIsCounted) {
   Counted counted;
-  const Status thrown = Guarded(counted, "reconcile", "a/b", [] {
-    static_cast<void>(nlohmann::json(5).at("name"));
-  });
+  const Status thrown =
+      Guarded(counted, "reconcile", "a/b", [] { static_cast<void>(nlohmann::json(5).at("name")); });
   EXPECT_EQ(thrown.code(), Code::kInternal);
   EXPECT_NE(thrown.message().find("type_error"), std::string::npos);
   const Status memory = Guarded(counted, "poll", "a/b", [] { throw std::bad_alloc(); });

@@ -12,7 +12,7 @@ using nlohmann::json;
 using std::string_view_literals::operator""sv;
 
 // What is left of an object's metadata, whatever else is in it.
-constexpr std::array kIdentity{"name"sv,       "namespace"sv,  "uid"sv, "resourceVersion"sv,
+constexpr std::array kIdentity{"name"sv,       "namespace"sv,        "uid"sv, "resourceVersion"sv,
                                "generation"sv, "deletionTimestamp"sv};
 // Every one of them is a short text or a number.
 constexpr JsonBounds kIdentityBounds{.bytes = 1'024, .depth = 0, .nodes = 1};

@@ -66,9 +66,9 @@ TEST(ObjectText, OneBadObjectDoesNotHideTheOthersOfItsList) {
   json large = Job();
   large["metadata"]["name"] = "large";
   large["spec"]["text"] = std::string(400, 'x');
-  const std::string body = R"({"kind":"ElephasJobList","metadata":{"resourceVersion":"9","continue":"c"},"items":[)" +
-                           large.dump() + R"(,5,{"metadata":{"name":"a"},"spec":{"x":1e999}},)" +
-                           Job().dump() + "]}";
+  const std::string body =
+      R"({"kind":"ElephasJobList","metadata":{"resourceVersion":"9","continue":"c"},"items":[)" +
+      large.dump() + R"(,5,{"metadata":{"name":"a"},"spec":{"x":1e999}},)" + Job().dump() + "]}";
   const auto page = ParseList(body, kSmall);
   ASSERT_TRUE(page.ok()) << page.status().message();
   ASSERT_EQ(page->items.size(), 3U);
@@ -87,8 +87,7 @@ TEST(ObjectText, OneBadObjectDoesNotHideTheOthersOfItsList) {
 TEST(ObjectText, AWatchGoesOnPastAnObjectThatIsTooLarge) {
   json large = Job();
   large["spec"]["text"] = std::string(400, 'x');
-  const auto event =
-      ParseWatchLine(json{{"type", "MODIFIED"}, {"object", large}}.dump(), kSmall);
+  const auto event = ParseWatchLine(json{{"type", "MODIFIED"}, {"object", large}}.dump(), kSmall);
   ASSERT_TRUE(event.ok()) << event.status().message();
   EXPECT_EQ(NameOf(event->object).name, "digits");
   EXPECT_TRUE(event->object.contains(kClipped));

@@ -34,8 +34,7 @@ Reflector::Reflector(Client& client, const Kind& kind, Options options, Reflecto
 
 void Reflector::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    const Status done =
-        Guarded(observer_, "watch", kind_.kind, [this, &stop] { RunOnce(stop); });
+    const Status done = Guarded(observer_, "watch", kind_.kind, [this, &stop] { RunOnce(stop); });
     // Where it went wrong nobody knows, so everything is read anew.
     if (done.ok()) continue;
     version_.clear();
@@ -79,8 +78,8 @@ Status Reflector::ListAll() {
     auto page = client_.List(kind_, options);
     // Objects that are large are read a few at a time. (Without a limit as many as there are.)
     if (page.status().code() == Code::kInvalid && options.limit != 1) {
-      options.limit = options.limit == 0 ? options_.page_size : std::max<std::int64_t>(
-                                                                    options.limit / 4, 1);
+      options.limit =
+          options.limit == 0 ? options_.page_size : std::max<std::int64_t>(options.limit / 4, 1);
       continue;
     }
     if (page.status().code() == Code::kGone && !options.continue_token.empty()) {

@@ -54,8 +54,7 @@ class RestClient final : public Client {
         {"resourceVersion", options.continue_token.empty() ? options.resource_version : ""}};
     ELEPHAS_ASSIGN_OR_RETURN(
         const HttpAnswer answer,
-        Ask("list", kind,
-            {.method = "GET", .target = ResourcePath(kind, {options.ns}, "", query)},
+        Ask("list", kind, {.method = "GET", .target = ResourcePath(kind, {options.ns}, "", query)},
             options.timeout));
     auto page = ParseList(answer.body, ObjectBounds(), options.each);
     if (!page.ok()) return page.status().Annotate("the list of " + kind.Resource());
@@ -295,8 +294,8 @@ Result<std::unique_ptr<Client>> MakeRestClient(const RestConfig& config, ClientO
 
 Result<std::unique_ptr<Client>> MakeRestClient(const RestConfig& config, const ClientBounds& bounds,
                                                ClientObserver& observer) {
-  ELEPHAS_ASSIGN_OR_RETURN(
-      auto transport, HttpTransport::Make(config, {.max_answer_bytes = bounds.answer_bytes}));
+  ELEPHAS_ASSIGN_OR_RETURN(auto transport,
+                           HttpTransport::Make(config, {.max_answer_bytes = bounds.answer_bytes}));
   return std::unique_ptr<Client>(
       std::make_unique<RestClient>(config, bounds, std::move(transport), observer));
 }

@@ -17,12 +17,11 @@ Result<std::unique_ptr<Client>> MakeRestClient(const RestConfig& config,
 
 // How much of what a server says is held in memory at once, for a program that many tenants share.
 struct ClientBounds {
-  JsonBounds object;                // see ParseObject
-  std::size_t answer_bytes = 0;     // of a whole answer; a longer List is kInvalid
+  JsonBounds object;                 // see ParseObject
+  std::size_t answer_bytes = 0;      // of a whole answer; a longer List is kInvalid
   std::size_t watch_line_bytes = 0;  // of one event
 };
-Result<std::unique_ptr<Client>> MakeRestClient(const RestConfig& config,
-                                               const ClientBounds& bounds,
+Result<std::unique_ptr<Client>> MakeRestClient(const RestConfig& config, const ClientBounds& bounds,
                                                ClientObserver& observer = NoObserver());
 
 }  // namespace elephas::kube

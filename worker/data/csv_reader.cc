@@ -63,7 +63,8 @@ Result<std::vector<std::string>> ReadHeader(const std::string& name, CsvCursor& 
     }
     bytes += kColumnBytes + 4 * column.size();
     if (bytes > memory.bytes) {
-      const std::string what = ": a header of more than " + std::to_string(header.size()) + " columns";
+      const std::string what =
+          ": a header of more than " + std::to_string(header.size()) + " columns";
       return CheckMemory(memory, bytes, name + what);
     }
     if (!seen.insert(column).second) {
@@ -343,7 +344,8 @@ Result<Dataset> Read(const std::string& name, std::string_view text, const JobSp
   }
   CsvCursor cursor(text);
   if (cursor.AtEnd()) return Invalid(name + ": is empty");
-  ELEPHAS_ASSIGN_OR_RETURN(const std::vector<std::string> header, ReadHeader(name, cursor, hints.memory));
+  ELEPHAS_ASSIGN_OR_RETURN(const std::vector<std::string> header,
+                           ReadHeader(name, cursor, hints.memory));
   ELEPHAS_ASSIGN_OR_RETURN(
       std::vector<Output> outputs,
       Planner(name, header).Plan(features, labels, weights, hints.need_labels));

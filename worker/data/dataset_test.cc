@@ -163,11 +163,13 @@ TEST_F(DatasetTest, AnArrayThatFillsMemoryIsRefusedBeforeItIsInflated) {
   };
   EXPECT_EQ(with(std::uint64_t{2} << 20), "");
   EXPECT_EQ(with(std::uint64_t{1000} << 10),
-            "big.npz: array 'x': as numbers, it would take 1.0 MiB of memory, and 1000.0 KiB are left of the "
+            "big.npz: array 'x': as numbers, it would take 1.0 MiB of memory, and 1000.0 KiB are "
+            "left of the "
             "container's 1.0 MiB: raise resources.limits.memory in spec.workers.template, or read "
             "less");
   // The first fits, both do not.
-  EXPECT_NE(with((std::uint64_t{1} << 20) + 100).find("big.npz: array 'y': as numbers, it would take 16.0 KiB"),
+  EXPECT_NE(with((std::uint64_t{1} << 20) + 100)
+                .find("big.npz: array 'y': as numbers, it would take 16.0 KiB"),
             std::string::npos);
 }
 

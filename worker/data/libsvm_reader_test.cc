@@ -28,7 +28,8 @@ TEST(LibsvmReaderTest, RowsBecomeDense) {
 }
 
 TEST(LibsvmReaderTest, TheModelsWidthRules) {
-  const Result<Dataset> data = ReadLibsvm("t.svm", "1.5 1:1\n", {.libsvm_width = 4, .memory = kMemory});
+  const Result<Dataset> data =
+      ReadLibsvm("t.svm", "1.5 1:1\n", {.libsvm_width = 4, .memory = kMemory});
   ASSERT_TRUE(data.ok()) << data.status().message();
   EXPECT_EQ(Floats(data->features[0]), (std::vector<float>{1, 0, 0, 0}));
   EXPECT_EQ(data->labels[0].type, ElementType::kFloat32);
@@ -52,7 +53,8 @@ struct Bad {
 class BadLibsvmTest : public testing::TestWithParam<Bad> {};
 
 TEST_P(BadLibsvmTest, IsRefusedNamingTheLine) {
-  const Result<Dataset> data = ReadLibsvm("t.svm", GetParam().text, {.libsvm_width = 8, .memory = kMemory});
+  const Result<Dataset> data =
+      ReadLibsvm("t.svm", GetParam().text, {.libsvm_width = 8, .memory = kMemory});
   ASSERT_FALSE(data.ok());
   EXPECT_EQ(data.status().code(), Code::kInvalid);
   EXPECT_EQ(data.status().message(), GetParam().message);
@@ -82,11 +84,13 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(LibsvmReaderTest, AnIndexThatWouldFillMemoryIsRefused) {
-  const Result<Dataset> data = ReadLibsvm("t.svm", "1 9000000000000000000:1\n", {.memory = kMemory});
+  const Result<Dataset> data =
+      ReadLibsvm("t.svm", "1 9000000000000000000:1\n", {.memory = kMemory});
   ASSERT_FALSE(data.ok());
-  EXPECT_EQ(data.status().message(),
-            "t.svm: 1 rows of 9000000000000000000 features, as dense rows, would take 16384.0 PiB of "
-            "memory, and 1.0 MiB are left");
+  EXPECT_EQ(
+      data.status().message(),
+      "t.svm: 1 rows of 9000000000000000000 features, as dense rows, would take 16384.0 PiB of "
+      "memory, and 1.0 MiB are left");
   EXPECT_FALSE(ReadLibsvm("t.svm", "1 300000:1\n", {.memory = kMemory}).ok());
   EXPECT_FALSE(ReadLibsvm("t.svm", "1 1:1\n", {.libsvm_width = 300000, .memory = kMemory}).ok());
 }

@@ -229,9 +229,9 @@ class Walker {
   [[nodiscard]] Status TooLarge(const std::string& path, std::uint64_t bytes) const {
     return Invalid(Where(path) + " brings the data to " + std::to_string(bytes) +
                    " bytes, more than " +
-                   (request_.limit.empty() ? "the " + std::to_string(request_.max_bytes) +
-                                                 " that the model can need"
-                                           : request_.limit));
+                   (request_.limit.empty()
+                        ? "the " + std::to_string(request_.max_bytes) + " that the model can need"
+                        : request_.limit));
   }
 
   Status SendData(const Found& found, const ByteSink& sink) {
@@ -422,7 +422,8 @@ Result<Hdf5Contents> Read(Request request) {
   const MemoryBudget memory = FreeMemory();
   if (memory.bytes / 3 < request.max_bytes) {
     request.max_bytes = memory.bytes / 3;
-    request.limit = "a third of the " + BytesText(memory.bytes) + " that are left of " + memory.limit;
+    request.limit =
+        "a third of the " + BytesText(memory.bytes) + " that are left of " + memory.limit;
   }
   std::error_code error;
   const std::uint64_t size = request.path == nullptr
