@@ -21,8 +21,8 @@
 #include <string>
 #include <vector>
 
-#include "common/job_spec.h"
-#include "worker/device.h"
+#include "common/manifest/job_spec.h"
+#include "worker/device/device.h"
 #include "worker/group/collective_library.h"
 
 namespace elephas {

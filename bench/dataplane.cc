@@ -14,10 +14,10 @@
 #include <string>
 #include <vector>
 
-#include "common/http_client.h"
-#include "common/model_layout.h"
-#include "common/protocol.h"
-#include "common/safetensors.h"
+#include "common/http/client.h"
+#include "common/protocol/model_layout.h"
+#include "common/protocol/protocol.h"
+#include "common/protocol/safetensors.h"
 
 namespace elephas {
 namespace {

@@ -16,15 +16,15 @@
 #include <string_view>
 #include <thread>
 
-#include "cli/cluster_commands.h"
-#include "cli/local_run.h"
-#include "cli/preflight.h"
-#include "cli/reporter.h"
-#include "cli/written_document.h"
-#include "common/atomic_file.h"
-#include "common/job_volumes.h"
-#include "common/terminal_text.h"
-#include "operator/kube/rest_client.h"
+#include "cli/cluster/cluster_commands.h"
+#include "cli/cluster/written_document.h"
+#include "cli/run/local_run.h"
+#include "cli/run/preflight.h"
+#include "cli/terminal/reporter.h"
+#include "common/base/atomic_file.h"
+#include "common/base/terminal_text.h"
+#include "common/manifest/volumes.h"
+#include "kube/rest/rest_client.h"
 
 namespace elephas::cli {
 

@@ -1,7 +1,7 @@
 // What main() calls once the command line is understood.
 #pragma once
 
-#include "cli/options.h"
+#include "cli/command_line/options.h"
 
 namespace elephas::cli {
 

@@ -1,8 +1,8 @@
 // elephas: the command line.
 #include <iostream>
 
+#include "cli/command_line/options.h"
 #include "cli/commands.h"
-#include "cli/options.h"
 
 int main(int argc, char** argv) {
   const auto parsed = elephas::cli::ParseCommandLine(argc, argv, std::cout, std::cerr);

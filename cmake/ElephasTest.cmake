@@ -25,15 +25,16 @@ else()
   set(ELEPHAS_TIMEOUT_FACTOR 1)
 endif()
 
-# elephas_add_test(NAME [TIMEOUT seconds] [LIBS target...] SOURCES file...): one GoogleTest program, its cases
-# as ctest entries named NAME.Suite.Case, of 120 s each unless said otherwise.
+# elephas_add_test(NAME [TIMEOUT seconds] [LIBS target...] [SOURCES file...]): one GoogleTest program, its cases
+# as ctest entries named NAME.Suite.Case, of 120 s each unless said otherwise. A folder's tests go into the one
+# program of its component with elephas_add_tests; a program of its own is for what needs one.
 function(elephas_add_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} elephas_options GTest::gmock GTest::gtest_main)
   if(CMAKE_CXX_FLAGS_RELWITHDEBINFO MATCHES "-O2")
-    # Assertions run once: what -O2 costs to compile them it never gives back.
-    target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
+    # Assertions run once: what -O2 costs to compile them it never gives back. Nor do their line numbers.
+    target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1 -g0>)
   endif()
   if(ELEPHAS_SANITIZE)
     # A third less to compile; what the tests call is optimised as it was.
@@ -54,6 +55,21 @@ function(elephas_add_test name)
   file(WRITE "${include_file}"
     "set_tests_properties(\${${name}_TESTS} PROPERTIES ENVIRONMENT [==[${ELEPHAS_TEST_ENVIRONMENT}]==])\n")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${include_file}")
+endfunction()
+
+# elephas_add_test_program(NAME): the test program of a component, with the headers that every test reads
+# compiled once.
+function(elephas_add_test_program name)
+  elephas_add_test(${name})
+  target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp> ${ARGN})
+endfunction()
+
+# elephas_add_tests(PROGRAM LIBS target... SOURCES file...): the tests of the folder that calls it.
+function(elephas_add_tests program)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+  list(TRANSFORM ARG_SOURCES PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+  target_sources(${program} PRIVATE ${ARG_SOURCES})
+  target_link_libraries(${program} PRIVATE ${ARG_LIBS})
 endfunction()
 
 # elephas_add_pytest(NAME FOLDER [TIMEOUT seconds] [LABELS label...]): all test_*.py of a folder (relative

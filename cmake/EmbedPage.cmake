@@ -43,7 +43,7 @@ hash_of(style style_hash)
 hash_of(script script_hash)
 set(policy "default-src 'none'; style-src ${style_hash}; script-src ${script_hash}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 file(WRITE "${OUT}" "// Made from ${PAGE} by cmake/EmbedPage.cmake.
-#include \"paramserver/status_page.h\"
+#include \"paramserver/rest/status_page.h\"
 
 namespace elephas {
 

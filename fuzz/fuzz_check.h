@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 namespace elephas {
 

@@ -3,13 +3,13 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/base/base64.h"
+#include "common/base/timestamp.h"
 #include "fuzz/fuzz_check.h"
-#include "operator/kube/api_answer.h"
-#include "operator/kube/base64.h"
-#include "operator/kube/credentials.h"
-#include "operator/kube/rest_config.h"
-#include "operator/kube/selector.h"
-#include "operator/kube/timestamp.h"
+#include "kube/api_answer.h"
+#include "kube/config/credentials.h"
+#include "kube/config/rest_config.h"
+#include "kube/testing/selector.h"
 
 using namespace elephas;        // NOLINT(google-build-using-namespace): a program of its own
 using namespace elephas::kube;  // NOLINT(google-build-using-namespace)

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/job_spec.h"
-#include "common/job_spec_yaml.h"
+#include "common/manifest/job_spec.h"
+#include "common/yaml/yaml_tree.h"
 
 namespace {
 

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <string_view>
 
-#include "common/json_bounds.h"
-#include "common/log.h"
+#include "common/base/log.h"
+#include "common/json/json_bounds.h"
 #include "fuzz/fuzz_check.h"
-#include "operator/survival.h"
+#include "operator/testing/survival.h"
 
 using namespace elephas;  // NOLINT(google-build-using-namespace): a program of its own
 

@@ -7,11 +7,11 @@
 #include <string>
 #include <string_view>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "fuzz/fuzz_check.h"
-#include "paramserver/fake_job_service.h"
-#include "paramserver/fake_request.h"
-#include "paramserver/rest_handler.h"
+#include "paramserver/rest/handler.h"
+#include "paramserver/testing/fake_job_service.h"
+#include "paramserver/testing/fake_request.h"
 
 using elephas::FuzzCheck;
 

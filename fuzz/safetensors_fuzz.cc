@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/safetensors.h"
+#include "common/protocol/safetensors.h"
 #include "fuzz/fuzz_check.h"
 
 using elephas::FuzzCheck;

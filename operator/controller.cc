@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/log.h"
-#include "common/names.h"
-#include "common/utf8.h"
-#include "operator/json_at.h"
-#include "operator/kube/guard.h"
-#include "operator/kube/object_text.h"
+#include "common/base/log.h"
+#include "common/base/names.h"
+#include "common/base/utf8.h"
+#include "common/json/json_at.h"
+#include "kube/guard.h"
+#include "kube/object_text.h"
 
 namespace elephas {
 

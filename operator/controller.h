@@ -12,15 +12,15 @@
 #include <thread>
 #include <vector>
 
-#include "common/clock.h"
-#include "operator/cluster_view.h"
-#include "operator/kube/client.h"
-#include "operator/kube/informer.h"
-#include "operator/kube/work_queue.h"
-#include "operator/operator_metrics.h"
+#include "common/base/clock.h"
+#include "kube/client.h"
+#include "kube/watch/informer.h"
+#include "kube/watch/work_queue.h"
+#include "operator/metrics.h"
 #include "operator/progress_poller.h"
 #include "operator/reconciler.h"
-#include "operator/settings.h"
+#include "operator/state/cluster_view.h"
+#include "operator/state/settings.h"
 
 namespace elephas {
 

@@ -7,9 +7,9 @@
 #include <atomic>
 #include <stdexcept>
 
-#include "operator/json_at.h"
-#include "operator/kube/fake_client.h"
-#include "operator/test_support.h"
+#include "common/json/json_at.h"
+#include "kube/testing/fake_client.h"
+#include "operator/testing/builders.h"
 
 namespace elephas {
 namespace {

@@ -10,18 +10,18 @@
 #include <memory>
 #include <string>
 
-#include "common/clock.h"
-#include "common/http_server.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/http/server.h"
+#include "kube/event_recorder.h"
+#include "kube/guard.h"
+#include "kube/leader_election.h"
+#include "kube/rest/rest_client.h"
 #include "operator/controller.h"
-#include "operator/crd.h"
-#include "operator/kube/event_recorder.h"
-#include "operator/kube/guard.h"
-#include "operator/kube/leader_election.h"
-#include "operator/kube/rest_client.h"
-#include "operator/operator_flags.h"
-#include "operator/operator_metrics.h"
-#include "operator/yaml_text.h"
+#include "operator/crd/crd.h"
+#include "operator/crd/yaml_text.h"
+#include "operator/flags.h"
+#include "operator/metrics.h"
 
 namespace elephas {
 namespace {

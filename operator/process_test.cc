@@ -21,9 +21,9 @@
 #include <thread>
 #include <vector>
 
-#include "operator/json_at.h"
-#include "operator/kube/fake_api_server.h"
-#include "operator/test_support.h"
+#include "common/json/json_at.h"
+#include "kube/testing/fake_api_server.h"
+#include "operator/testing/builders.h"
 
 #ifndef ELEPHAS_OPERATOR_PROGRAM
 #error "ELEPHAS_OPERATOR_PROGRAM comes from CMake"

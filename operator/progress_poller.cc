@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <tuple>
 
-#include "common/http_client.h"
-#include "common/log.h"
-#include "operator/kube/guard.h"
+#include "common/base/log.h"
+#include "common/http/client.h"
+#include "kube/guard.h"
 
 namespace elephas {
 

@@ -18,9 +18,9 @@
 #include <thread>
 #include <vector>
 
-#include "common/result.h"
-#include "operator/kube/observer.h"
-#include "operator/progress_source.h"
+#include "common/base/result.h"
+#include "kube/observer.h"
+#include "operator/state/progress_source.h"
 
 namespace elephas {
 

@@ -9,18 +9,18 @@
 #include <cerrno>
 #include <cstring>
 
-#include "common/log.h"
-#include "common/names.h"
-#include "common/utf8.h"
-#include "operator/default_requests.h"
-#include "operator/desired_objects.h"
-#include "operator/desired_pods.h"
-#include "operator/json_at.h"
-#include "operator/kube/base64.h"
-#include "operator/kube/object_text.h"
-#include "operator/old_objects.h"
-#include "operator/outcome.h"
-#include "operator/refusal_policy.h"
+#include "common/base/base64.h"
+#include "common/base/log.h"
+#include "common/base/names.h"
+#include "common/base/utf8.h"
+#include "common/json/json_at.h"
+#include "kube/object_text.h"
+#include "operator/pods/default_requests.h"
+#include "operator/pods/desired_objects.h"
+#include "operator/pods/desired_pods.h"
+#include "operator/rules/old_objects.h"
+#include "operator/rules/outcome.h"
+#include "operator/rules/refusal_policy.h"
 
 namespace elephas {
 

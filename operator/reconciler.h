@@ -9,16 +9,16 @@
 #include <set>
 #include <string>
 
-#include "common/clock.h"
-#include "common/result.h"
-#include "operator/cluster_view.h"
-#include "operator/job.h"
-#include "operator/kube/client.h"
-#include "operator/observed.h"
-#include "operator/plan.h"
-#include "operator/progress_source.h"
-#include "operator/settings.h"
-#include "operator/status.h"
+#include "common/base/clock.h"
+#include "common/base/result.h"
+#include "kube/client.h"
+#include "operator/plan/plan.h"
+#include "operator/state/cluster_view.h"
+#include "operator/state/job.h"
+#include "operator/state/observed.h"
+#include "operator/state/progress_source.h"
+#include "operator/state/settings.h"
+#include "operator/status/status.h"
 
 namespace elephas {
 

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "operator/world.h"
+#include "operator/testing/world.h"
 
 namespace elephas {
 namespace {

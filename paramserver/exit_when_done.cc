@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/bounded_json.h"
-#include "common/names.h"
-#include "common/utf8.h"
+#include "common/base/names.h"
+#include "common/base/utf8.h"
+#include "common/json/bounded_json.h"
 
 namespace elephas {
 

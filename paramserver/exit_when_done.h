@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "common/http_client.h"
-#include "paramserver/job_service.h"
+#include "common/http/client.h"
+#include "paramserver/job/job_service.h"
 
 namespace elephas {
 

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "common/http_server.h"
-#include "paramserver/fake_job_service.h"
-#include "paramserver/rest_handler.h"
+#include "common/http/server.h"
+#include "paramserver/rest/handler.h"
+#include "paramserver/testing/fake_job_service.h"
 
 namespace elephas {
 namespace {

@@ -17,17 +17,17 @@
 #include <memory>
 #include <string>
 
-#include "common/atomic_file.h"
-#include "common/clock.h"
-#include "common/http_server.h"
-#include "common/job_spec.h"
-#include "common/log.h"
-#include "common/names.h"
-#include "common/own_file.h"
+#include "common/base/atomic_file.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/names.h"
+#include "common/base/own_file.h"
+#include "common/http/server.h"
+#include "common/manifest/job_spec.h"
 #include "paramserver/exit_when_done.h"
-#include "paramserver/job_service.h"
+#include "paramserver/job/job_service.h"
 #include "paramserver/peer_client.h"
-#include "paramserver/rest_handler.h"
+#include "paramserver/rest/handler.h"
 #include "paramserver/server_flags.h"
 
 namespace elephas {

@@ -4,10 +4,11 @@
 #include <random>
 #include <utility>
 
-#include "common/bounded_json.h"
-#include "common/http_client.h"
-#include "common/json_reader.h"
-#include "common/log.h"
+#include "common/base/log.h"
+#include "common/http/client.h"
+#include "common/json/bounded_json.h"
+#include "common/json/reader.h"
+#include "common/protocol/protocol.h"
 
 namespace elephas {
 namespace {
@@ -31,7 +32,6 @@ std::string BootId() {
 }
 
 Result<JobService::PeerReply> ParseReply(const std::string& body) {
-  constexpr std::int64_t kMaxCount = std::int64_t{1} << 53;
   ELEPHAS_ASSIGN_OR_RETURN(const json parsed, ParseBoundedJson(body, JsonLimitsFor(kMaxReply)));
   JsonReader reader(parsed, "peer reply");
   JobService::PeerReply reply;

@@ -9,8 +9,8 @@
 #include <string>
 #include <thread>
 
-#include "common/result.h"
-#include "paramserver/job_service.h"
+#include "common/base/result.h"
+#include "paramserver/job/job_service.h"
 
 namespace elephas {
 

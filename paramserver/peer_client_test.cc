@@ -6,9 +6,9 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "common/http_server.h"
-#include "paramserver/fake_job_service.h"
-#include "paramserver/rest_handler.h"
+#include "common/http/server.h"
+#include "paramserver/rest/handler.h"
+#include "paramserver/testing/fake_job_service.h"
 
 namespace elephas {
 namespace {
@@ -16,9 +16,9 @@ namespace {
 using testing::HasSubstr;
 
 // Counts what reaches server 0 and lets a test wait for it.
-class CoordinatorTest : public testing::Test {
+class PeerCoordinatorTest : public testing::Test {
  protected:
-  CoordinatorTest() {
+  PeerCoordinatorTest() {
     coordinator_.job.parameter_servers.replicas = 2;
     coordinator_.incarnation = Incarnation(5);
     own_.incarnation = Incarnation(0);
@@ -53,7 +53,7 @@ class CoordinatorTest : public testing::Test {
   std::unique_ptr<HttpServer> server_;
 };
 
-TEST_F(CoordinatorTest, APeerRegistersRestoresAndReportsWhatItTookUp) {
+TEST_F(PeerCoordinatorTest, APeerRegistersRestoresAndReportsWhatItTookUp) {
   PeerClient client(own_, Options());
   AwaitCalls(3);
   client.Stop();
@@ -66,7 +66,7 @@ TEST_F(CoordinatorTest, APeerRegistersRestoresAndReportsWhatItTookUp) {
   EXPECT_THAT(own_.calls, testing::ElementsAre("restore 2"));
 }
 
-TEST_F(CoordinatorTest, APeerKeepsTryingWhenItIsRefused) {
+TEST_F(PeerCoordinatorTest, APeerKeepsTryingWhenItIsRefused) {
   PeerClient client(own_, Options("wrong"));
   AwaitCalls(2);
   client.Stop();
@@ -75,7 +75,7 @@ TEST_F(CoordinatorTest, APeerKeepsTryingWhenItIsRefused) {
   EXPECT_TRUE(own_.calls.empty());
 }
 
-TEST_F(CoordinatorTest, APeerStopsWhileServerZeroIsAway) {
+TEST_F(PeerCoordinatorTest, APeerStopsWhileServerZeroIsAway) {
   auto options = Options();
   server_.reset();
   PeerClient client(own_, options);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes common/pod_template_schema.json: what Kubernetes takes as a pod template, as a table of types.
+"""Makes common/manifest/pod_template_schema.json: what Kubernetes takes as a pod template, as a table of types.
 
     scripts/pod_template_schema.py             writes the table
     scripts/pod_template_schema.py --check     says whether the table in the tree is the one that would be written
@@ -9,7 +9,7 @@ tests/cluster/programs/go.mod asks for, so the module's checksum is in go.sum. O
 and types of their fields, what is required, and the words that an enumeration has; no descriptions.
 
 To move to another Kubernetes: change the version there, run this, then ELEPHAS_UPDATE_DOCS=1
-build/test-bin/operator_crd_test, which makes the CustomResourceDefinition anew.
+build/test-bin/operator_test --gtest_filter=Crd.*, which makes the CustomResourceDefinition anew.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import subprocess
 import sys
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
-TABLE = REPO / "common" / "pod_template_schema.json"
+TABLE = REPO / "common" / "manifest" / "pod_template_schema.json"
 MODULES = REPO / "tests" / "cluster" / "programs"
 ROOT = "io.k8s.api.core.v1.PodTemplateSpec"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"

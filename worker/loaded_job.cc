@@ -6,9 +6,9 @@
 #include <span>
 #include <utility>
 
-#include "common/log.h"
-#include "common/partitioning.h"
-#include "worker/keras/weight.h"
+#include "common/base/log.h"
+#include "common/protocol/partitioning.h"
+#include "worker/keras/weights/weight.h"
 #include "worker/keras_file/keras_file.h"
 #include "worker/keras_file/modern_config.h"
 #include "worker/outputs.h"

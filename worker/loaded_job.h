@@ -8,16 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "common/job_spec.h"
-#include "common/model_layout.h"
-#include "common/optimizer.h"
-#include "common/result.h"
-#include "worker/batches.h"
+#include "common/base/result.h"
+#include "common/manifest/job_spec.h"
+#include "common/optimizer/optimizer.h"
+#include "common/protocol/model_layout.h"
 #include "worker/data/dataset.h"
 #include "worker/keras/compile.h"
 #include "worker/keras/model.h"
 #include "worker/keras_file/model_tree.h"
-#include "worker/trainer.h"
+#include "worker/train/batches.h"
+#include "worker/train/trainer.h"
 
 namespace elephas {
 

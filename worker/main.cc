@@ -19,21 +19,21 @@
 #include <string_view>
 #include <thread>
 
-#include "common/atomic_file.h"
-#include "common/clock.h"
-#include "common/job_spec.h"
-#include "common/log.h"
-#include "common/names.h"
-#include "worker/device.h"
+#include "common/base/atomic_file.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/names.h"
+#include "common/manifest/job_spec.h"
+#include "worker/device/device.h"
+#include "worker/device/step_graph.h"
+#include "worker/exchange/heartbeat.h"
+#include "worker/exchange/job_client.h"
 #include "worker/group/collective_library.h"
-#include "worker/heartbeat.h"
-#include "worker/job_client.h"
 #include "worker/loaded_job.h"
+#include "worker/metrics/worker_metrics.h"
 #include "worker/output_guard.h"
 #include "worker/session.h"
-#include "worker/step_graph.h"
 #include "worker/termination.h"
-#include "worker/worker_metrics.h"
 
 namespace elephas {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "common/folder_probe.h"
-#include "common/log.h"
-#include "common/names.h"
+#include "common/base/log.h"
+#include "common/base/names.h"
+#include "common/storage/folder_probe.h"
 
 namespace elephas {
 

@@ -1,4 +1,4 @@
-// The job's claim to its output folder (common/output_claim.h), held by each of its workers.
+// The job's claim to its output folder (common/storage/output_claim.h), held by each of its workers.
 #pragma once
 
 #include <condition_variable>
@@ -9,9 +9,9 @@
 #include <string_view>
 #include <thread>
 
-#include "common/job_spec.h"
-#include "common/output_claim.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/manifest/job_spec.h"
+#include "common/storage/output_claim.h"
 
 namespace elephas {
 

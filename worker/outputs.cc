@@ -4,14 +4,14 @@
 #include <cstring>
 #include <map>
 
-#include "common/atomic_file.h"
-#include "common/safetensors.h"
+#include "common/base/atomic_file.h"
+#include "common/protocol/safetensors.h"
 
 namespace elephas {
 
 namespace {
 
-std::string ShapeText(const std::vector<std::int64_t>& shape) {
+std::string JsonShape(const std::vector<std::int64_t>& shape) {
   return nlohmann::json(shape).dump();
 }
 
@@ -39,7 +39,7 @@ Status ReadModelSafetensors(const std::string& path, const ModelLayout& layout,
     }
     if (tensor->dtype != "F32" || tensor->shape != weight.shape) {
       return Invalid(path + ": '" + weight.name + "' is " + tensor->dtype + " " +
-                     ShapeText(tensor->shape) + ", the model needs F32 " + ShapeText(weight.shape));
+                     JsonShape(tensor->shape) + ", the model needs F32 " + JsonShape(weight.shape));
     }
     const auto bytes = file.Bytes(*tensor);
     std::memcpy(parameters.data() + weight.offset, bytes.data(), bytes.size());

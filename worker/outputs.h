@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "common/model_layout.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/protocol/model_layout.h"
 
 namespace elephas {
 

@@ -7,17 +7,17 @@
 #include <utility>
 #include <vector>
 
-#include "common/log.h"
-#include "worker/exchange.h"
+#include "common/base/log.h"
+#include "worker/exchange/exchange.h"
+#include "worker/exchange/metered_exchange.h"
+#include "worker/exchange/rest_exchange.h"
 #include "worker/files/npy_writer.h"
 #include "worker/files/npz_writer.h"
 #include "worker/group/group_trainer.h"
 #include "worker/keras_file/keras_file.h"
-#include "worker/metered_exchange.h"
 #include "worker/outputs.h"
-#include "worker/rest_exchange.h"
-#include "worker/train_loop.h"
-#include "worker/trainer.h"
+#include "worker/train/train_loop.h"
+#include "worker/train/trainer.h"
 
 namespace elephas {
 

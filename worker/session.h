@@ -4,13 +4,13 @@
 
 #include <string>
 
-#include "common/protocol.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/protocol/protocol.h"
+#include "worker/device/step_graph.h"
+#include "worker/exchange/job_client.h"
 #include "worker/group/collective.h"
-#include "worker/job_client.h"
 #include "worker/loaded_job.h"
-#include "worker/step_graph.h"
-#include "worker/work_meter.h"
+#include "worker/metrics/work_meter.h"
 
 namespace elephas {
 

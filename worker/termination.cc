@@ -7,8 +7,8 @@
 #include <csignal>
 #include <thread>
 
-#include "common/log.h"
-#include "worker/job_client.h"
+#include "common/base/log.h"
+#include "worker/exchange/job_client.h"
 
 namespace elephas {
 

@@ -1,5 +1,5 @@
 // StepGraph without a GPU: what was recorded is run again.
-#include "worker/step_graph.h"
+#include "worker/device/step_graph.h"
 
 namespace elephas {
 namespace {

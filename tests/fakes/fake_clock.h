@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 namespace elephas {
 

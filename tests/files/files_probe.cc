@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/safetensors.h"
+#include "common/protocol/safetensors.h"
 #include "worker/data/dataset.h"
 #include "worker/files/npy_writer.h"
 #include "worker/files/npz_writer.h"

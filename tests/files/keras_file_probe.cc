@@ -17,10 +17,10 @@
 #include <string>
 #include <vector>
 
-#include "common/atomic_file.h"
-#include "common/model_layout.h"
-#include "common/optimizer.h"
-#include "common/safetensors.h"
+#include "common/base/atomic_file.h"
+#include "common/optimizer/optimizer.h"
+#include "common/protocol/model_layout.h"
+#include "common/protocol/safetensors.h"
 #include "worker/keras_file/keras_file.h"
 
 namespace elephas {

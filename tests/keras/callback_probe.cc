@@ -5,8 +5,8 @@
 #include <iostream>
 #include <limits>
 
-#include "common/job_spec.h"
-#include "paramserver/fit_callbacks.h"
+#include "common/manifest/job_spec.h"
+#include "paramserver/callbacks/fit_callbacks.h"
 
 namespace elephas {
 namespace {

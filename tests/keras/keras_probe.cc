@@ -33,17 +33,17 @@
 #include <string_view>
 #include <vector>
 
-#include "common/atomic_file.h"
-#include "common/optimizer.h"
-#include "common/partitioning.h"
-#include "common/protocol.h"
-#include "common/safetensors.h"
-#include "worker/device.h"
-#include "worker/device_optimizer.h"
+#include "common/base/atomic_file.h"
+#include "common/optimizer/optimizer.h"
+#include "common/protocol/partitioning.h"
+#include "common/protocol/protocol.h"
+#include "common/protocol/safetensors.h"
+#include "worker/device/device.h"
+#include "worker/device/optimizer.h"
 #include "worker/keras/compile.h"
 #include "worker/keras/model.h"
 #include "worker/keras/reference.h"
-#include "worker/keras/weight.h"
+#include "worker/keras/weights/weight.h"
 
 namespace elephas::keras {
 namespace {

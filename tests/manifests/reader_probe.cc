@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "common/job_spec.h"
-#include "common/job_spec_yaml.h"
+#include "common/manifest/job_spec.h"
+#include "common/yaml/yaml_tree.h"
 
 namespace {
 

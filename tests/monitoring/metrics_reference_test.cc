@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "common/metrics_page.h"
-#include "paramserver/server_metrics.h"
-#include "worker/worker_metrics.h"
+#include "common/telemetry/metrics_page.h"
+#include "paramserver/rest/server_metrics.h"
+#include "worker/metrics/worker_metrics.h"
 
 #ifdef ELEPHAS_WITH_OPERATOR
 #include "tests/monitoring/operator_metrics_sample.h"

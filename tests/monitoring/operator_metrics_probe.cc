@@ -4,8 +4,8 @@
 
 #include <cstdio>
 
-#include "common/http_server.h"
-#include "common/metrics_page.h"
+#include "common/http/server.h"
+#include "common/telemetry/metrics_page.h"
 #include "tests/monitoring/operator_metrics_sample.h"
 
 int main() {

@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-#include "operator/operator_metrics.h"
+#include "operator/metrics.h"
 
 namespace elephas {
 

@@ -190,7 +190,7 @@ def test_a_history_is_drawn_without_a_server(browser, source_dir, how):
         "examples": [100, 100, 100, 100],
         "seconds": [1.0, 1.0, 1.0, 2.0],
     }
-    browser.open((source_dir / "paramserver" / "page" / "index.html").as_uri())
+    browser.open((source_dir / "paramserver" / "rest" / "page" / "index.html").as_uri())
     browser.run(how, "history.json", json.dumps(history))
     seen = wait_until(lambda: (look := browser.run(LOOK))["curves"] and look)
     assert seen["job"] == "history.json"
@@ -201,7 +201,7 @@ def test_a_history_is_drawn_without_a_server(browser, source_dir, how):
 
 
 def test_a_file_that_is_no_history_is_named(browser, source_dir):
-    browser.open((source_dir / "paramserver" / "page" / "index.html").as_uri())
+    browser.open((source_dir / "paramserver" / "rest" / "page" / "index.html").as_uri())
     browser.run(OPEN_FILE, "job.json", json.dumps({"kind": "ElephasJob"}))
     wait_until(lambda: "job.json: not a history.json" in browser.run(LOOK)["note"])
     browser.run(OPEN_FILE, "job.yaml", "kind: ElephasJob")

@@ -90,7 +90,7 @@ def run(module_processes, tmp_path_factory):
     for name in ("job.yaml", "model.json", "digits.csv"):
         shutil.copy(SOURCE / "examples" / "digits" / name, folder)
     # The driver's library of a machine with GPUs, so that what is only there on such a machine is tested too.
-    shutil.copy(BIN.parent / "worker" / "libelephas_fake_nvml.so", folder / "libnvidia-ml.so.1")
+    shutil.copy(BIN.parent / "test-bin" / "libelephas_fake_nvml.so", folder / "libnvidia-ml.so.1")
     port = free_ports(3)
     settings = ["fit.epochs=100000", "fit.batchSize=1", "frequency=batch", "data.partitions=8", "checkpoint.uri=ckpt",
                 "workers.replicas=2"]

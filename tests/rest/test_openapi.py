@@ -113,7 +113,7 @@ def test_every_route_is_in_the_file(server, source_dir):
     document = yaml.safe_load((source_dir / "docs" / "openapi.yaml").read_text())
     described = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
     found = set()
-    for source in (source_dir / "paramserver").glob("rest_*.cc"):
+    for source in (source_dir / "paramserver" / "rest").glob("*.cc"):
         text = source.read_text().replace("\n", " ")
         for method in ("GET", "PUT", "POST", "DELETE"):
             for part in text.split(f'Route{{"{method}",')[1:]:

@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "common/job_spec.h"
-#include "common/job_spec_fields.h"
+#include "common/manifest/fields.h"
+#include "common/manifest/job_spec.h"
 
 namespace {
 

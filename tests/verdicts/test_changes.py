@@ -1,6 +1,6 @@
 """Every field of a job that exists is changed, one after the other, values deep inside of free-form fields too.
 
-Either the API server refuses the change or the field is declared to be changeable (operator/mutable_fields_test.cc
+Either the API server refuses the change or the field is declared to be changeable (operator/crd/mutable_fields_test.cc
 proves that those have an effect): no change is taken and then ignored.
 """
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "common/job_spec.h"
+#include "common/manifest/job_spec.h"
 
 namespace elephas {
 namespace {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "worker/step_graph.h"
+#include "worker/device/step_graph.h"
 
 namespace elephas {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "common/job_spec.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/manifest/job_spec.h"
 #include "worker/data/dataset.h"
 
 namespace elephas {

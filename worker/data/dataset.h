@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "common/job_spec.h"
-#include "common/memory_budget.h"
-#include "common/partitioning.h"
-#include "common/result.h"
+#include "common/base/memory_budget.h"
+#include "common/base/result.h"
+#include "common/manifest/job_spec.h"
+#include "common/protocol/partitioning.h"
 
 namespace elephas {
 

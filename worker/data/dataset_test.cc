@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "worker/files/npy_writer.h"
-#include "worker/files/test_folder.h"
+#include "worker/files/testing/test_folder.h"
 #include "worker/files/zip_writer.h"
 
 namespace elephas {

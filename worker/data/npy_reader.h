@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "common/result.h"
+#include "common/base/result.h"
 #include "worker/data/dataset.h"
 
 namespace elephas::npy {

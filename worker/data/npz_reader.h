@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "common/job_spec.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/manifest/job_spec.h"
 #include "worker/data/dataset.h"
 #include "worker/files/zip_reader.h"
 

@@ -51,8 +51,10 @@ TEST(ParseIntegerTest, TakesTheWholeTextOrNothing) {
 
 TEST(DescribeTest, ForeignBytesStayValidText) {
   EXPECT_EQ(Describe(NumberError::kNotANumber, "a\xff\x01z"), "'a??z' is not a number");
-  EXPECT_EQ(Describe(NumberError::kNotANumber, std::string(39, 'a') + "\u00e9tude"),
-            "'" + std::string(39, 'a') + "…' is not a number");
+  std::string text(39, 'a'), shown = "'";
+  shown.append(text).append("…' is not a number");
+  text.append("\u00e9tude");
+  EXPECT_EQ(Describe(NumberError::kNotANumber, text), shown);
 }
 
 }  // namespace

@@ -11,9 +11,9 @@
 #include <filesystem>
 #include <utility>
 
-#include "common/atomic_file.h"
-#include "common/hidden_rows.h"
-#include "common/own_file.h"
+#include "common/base/atomic_file.h"
+#include "common/base/hidden_rows.h"
+#include "common/base/own_file.h"
 
 namespace elephas {
 

@@ -6,9 +6,9 @@
 #include <thread>
 #include <vector>
 
-#include "common/atomic_file.h"
+#include "common/base/atomic_file.h"
 #include "worker/files/npz_writer.h"
-#include "worker/files/test_folder.h"
+#include "worker/files/testing/test_folder.h"
 #include "worker/files/zip_reader.h"
 
 namespace elephas {

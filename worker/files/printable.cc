@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/terminal_text.h"
+#include "common/base/terminal_text.h"
 
 namespace elephas {
 

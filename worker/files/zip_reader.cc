@@ -8,7 +8,7 @@
 #include <set>
 #include <utility>
 
-#include "common/memory_budget.h"
+#include "common/base/memory_budget.h"
 #include "worker/files/printable.h"
 
 namespace elephas {

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "common/atomic_file.h"
+#include "common/base/atomic_file.h"
 
 namespace elephas {
 

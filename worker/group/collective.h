@@ -11,7 +11,7 @@
 #include <span>
 #include <string>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 namespace elephas {
 

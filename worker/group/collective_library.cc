@@ -2,13 +2,13 @@
 
 #include <cstdlib>
 
-#include "worker/plugin.h"
+#include "worker/device/plugin.h"
 
 namespace elephas {
 
 namespace {
 
-constexpr char kOverride[] = "ELEPHAS_COLLECTIVE";
+constexpr char kCollectiveVariable[] = "ELEPHAS_COLLECTIVE";
 constexpr char kNcclLibrary[] = "libelephas_nccl.so";
 
 Result<std::unique_ptr<CollectiveProvider>> Open(const std::string& path) {
@@ -27,7 +27,7 @@ Result<std::unique_ptr<CollectiveProvider>> OpenCollective(const JobSpec& spec, 
     return NotFound("only synchronous training uses a collective");
   }
   if (spec.transport == Transport::kRest) return NotFound("spec.transport is rest");
-  if (const char* path = std::getenv(kOverride); path != nullptr && *path != '\0') {
+  if (const char* path = std::getenv(kCollectiveVariable); path != nullptr && *path != '\0') {
     ELEPHAS_ASSIGN_OR_RETURN(std::unique_ptr<CollectiveProvider> provider, Open(path));
     if (provider->on_gpu() && !on_gpu) return Unavailable(provider->name() + " needs a GPU");
     return provider;

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "common/job_spec.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/manifest/job_spec.h"
 #include "worker/group/collective.h"
 
 namespace elephas {

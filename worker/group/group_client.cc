@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "common/json_reader.h"
-#include "common/safetensors.h"
-#include "worker/rest_call.h"
+#include "common/json/reader.h"
+#include "common/protocol/safetensors.h"
+#include "worker/exchange/rest_call.h"
 
 namespace elephas {
 
@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPatience{60000};
+constexpr milliseconds kGroupPatience{60000};
 
 double Seconds(milliseconds time) { return static_cast<double>(time.count()) / 1000; }
 
@@ -33,7 +33,7 @@ GroupClient::GroupClient(std::string base_url, std::string token, std::string wo
 
 Result<json> GroupClient::Call(std::string_view method, const std::string& target, const json* body,
                                milliseconds extra_wait) {
-  return CallRest(http_, method, target, incarnation_, body, kPatience + extra_wait);
+  return CallRest(http_, method, target, incarnation_, body, kGroupPatience + extra_wait);
 }
 
 Result<GroupPlace> GroupClient::Enter(Generation holds, Version version, milliseconds wait) {
@@ -98,7 +98,7 @@ Status GroupClient::StageModel(GroupCommitHeader header, const ModelLayout& layo
   ELEPHAS_ASSIGN_OR_RETURN(
       const HttpResponse response,
       http_.Send("POST", Path(header.generation, "/model"),
-                 {{"Content-Type", "application/octet-stream"}}, pieces, kPatience));
+                 {{"Content-Type", "application/octet-stream"}}, pieces, kGroupPatience));
   if (response.status < 200 || response.status > 299) return StatusFromReply(response);
   return OkStatus();
 }

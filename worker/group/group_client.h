@@ -7,10 +7,10 @@
 #include <span>
 #include <string>
 
-#include "common/group_protocol.h"
-#include "common/http_client.h"
-#include "common/model_layout.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/http/client.h"
+#include "common/protocol/group_protocol.h"
+#include "common/protocol/model_layout.h"
 
 namespace elephas {
 

@@ -2,8 +2,8 @@
 
 #include <span>
 
-#include "common/weighted_sum.h"
-#include "worker/flat_span.h"
+#include "common/protocol/weighted_sum.h"
+#include "worker/exchange/flat_span.h"
 
 namespace elephas {
 

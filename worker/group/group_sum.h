@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/result.h"
+#include "common/base/result.h"
 #include "worker/group/collective.h"
 
 namespace elephas {

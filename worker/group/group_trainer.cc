@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <utility>
 
-#include "common/log.h"
-#include "common/partitioning.h"
-#include "worker/retrying.h"
+#include "common/base/log.h"
+#include "common/protocol/partitioning.h"
+#include "worker/exchange/retrying.h"
 
 namespace elephas {
 

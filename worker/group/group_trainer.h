@@ -19,16 +19,16 @@
 #include <string>
 #include <vector>
 
-#include "common/job_spec.h"
-#include "common/model_layout.h"
-#include "common/optimizer.h"
-#include "worker/exchange.h"
+#include "common/manifest/job_spec.h"
+#include "common/optimizer/optimizer.h"
+#include "common/protocol/model_layout.h"
+#include "worker/exchange/exchange.h"
 #include "worker/group/collective.h"
 #include "worker/group/group_client.h"
 #include "worker/group/group_sum.h"
 #include "worker/group/group_watch.h"
-#include "worker/train_loop.h"
-#include "worker/trainer.h"
+#include "worker/train/train_loop.h"
+#include "worker/train/trainer.h"
 
 namespace elephas {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <thread>
 
-#include "common/protocol.h"
+#include "common/protocol/protocol.h"
 #include "worker/group/collective.h"
 
 namespace elephas {

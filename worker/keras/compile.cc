@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "worker/keras/compile_config.h"
-#include "worker/keras/shape.h"
+#include "worker/keras/config/shape.h"
 
 namespace elephas::keras {
 

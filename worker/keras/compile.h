@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "common/protocol.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/protocol/protocol.h"
 #include "worker/keras/model.h"
 
 namespace elephas::keras {
@@ -30,7 +30,7 @@ class CompiledLoss {
  public:
   // `compile` in Keras' words: loss, loss_weights, metrics, weighted_metrics; each a string,
   // config, list or dict by output name. kInvalid names what is unknown, and a missing loss. The
-  // optimizer is read elsewhere (common/optimizer.h). "accuracy" is resolved by the output's shape
+  // optimizer is read elsewhere (common/optimizer/optimizer.h). "accuracy" is resolved by the output's shape
   // and the loss as Keras does.
   static Result<std::unique_ptr<CompiledLoss>> FromConfig(const nlohmann::json& compile,
                                                           const Model& model);

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "common/result.h"
-#include "worker/keras/loss.h"
-#include "worker/keras/metric.h"
+#include "common/base/result.h"
+#include "worker/keras/losses/loss.h"
+#include "worker/keras/metrics/metric.h"
 
 namespace elephas::keras {
 

@@ -1,6 +1,6 @@
-// The names that a manifest may use (common/compile_names.h) are those that the worker's own tables
+// The names that a manifest may use (common/manifest/compile_names.h) are those that the worker's own tables
 // hold, with the same spellings: neither judge knows a loss or a metric that the other does not.
-#include "common/compile_names.h"
+#include "common/manifest/compile_names.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "worker/keras/loss.h"
-#include "worker/keras/metric.h"
+#include "worker/keras/losses/loss.h"
+#include "worker/keras/metrics/metric.h"
 
 namespace elephas::keras {
 namespace {

@@ -9,11 +9,11 @@
 #include <set>
 #include <utility>
 
-#include "common/memory_budget.h"
-#include "common/random.h"
-#include "worker/keras/config_reader.h"
-#include "worker/keras/graph.h"
-#include "worker/keras/weight.h"
+#include "common/base/memory_budget.h"
+#include "common/base/random.h"
+#include "worker/keras/config/config_reader.h"
+#include "worker/keras/graph/graph.h"
+#include "worker/keras/weights/weight.h"
 
 namespace elephas::keras {
 

@@ -12,14 +12,14 @@
 #include <string>
 #include <vector>
 
-#include "common/model_layout.h"
-#include "common/protocol.h"
-#include "common/result.h"
-#include "worker/keras/index_limit.h"
+#include "common/base/result.h"
+#include "common/protocol/model_layout.h"
+#include "common/protocol/protocol.h"
+#include "worker/keras/config/index_limit.h"
 
 namespace elephas::keras {
 
-struct WeightGroup;  // worker/keras/weight.h
+struct WeightGroup;  // worker/keras/weights/weight.h
 
 struct InputSpec {
   std::string name;                      // the Keras input layer's (or input's) name
@@ -47,7 +47,7 @@ class Model {
   [[nodiscard]] virtual const std::vector<OutputSpec>& outputs() const = 0;
   // Names, shapes and offsets; the optimizer and examples fields are left for the caller.
   [[nodiscard]] virtual const ModelLayout& layout() const = 0;
-  // The same weights as a tree of Keras objects in Keras' order (worker/keras/weight.h), for
+  // The same weights as a tree of Keras objects in Keras' order (worker/keras/weights/weight.h), for
   // readers and writers of Keras' files. The root stands for the model itself.
   [[nodiscard]] virtual const WeightGroup& weight_tree() const = 0;
 

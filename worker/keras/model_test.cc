@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "worker/keras/compile.h"
-#include "worker/keras/weight.h"
+#include "worker/keras/weights/weight.h"
 
 namespace elephas::keras {
 namespace {

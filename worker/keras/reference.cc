@@ -6,14 +6,14 @@
 #include <string_view>
 #include <vector>
 
-#include "common/learning_rate.h"
-#include "common/optimizer_rules.h"
-#include "worker/keras/activation.h"
-#include "worker/keras/initializer.h"
-#include "worker/keras/layer_table.h"
-#include "worker/keras/loss.h"
-#include "worker/keras/metric.h"
-#include "worker/keras/regularizer.h"
+#include "common/optimizer/learning_rate.h"
+#include "common/optimizer/rules.h"
+#include "worker/keras/functions/activation.h"
+#include "worker/keras/graph/layer_table.h"
+#include "worker/keras/losses/loss.h"
+#include "worker/keras/metrics/metric.h"
+#include "worker/keras/weights/initializer.h"
+#include "worker/keras/weights/regularizer.h"
 
 namespace elephas::keras {
 

@@ -16,11 +16,12 @@
 #include <set>
 #include <utility>
 
-#include "common/bounded_json.h"
-#include "common/memory_budget.h"
+#include "common/base/memory_budget.h"
+#include "common/json/bounded_json.h"
 #include "worker/files/printable.h"
 #include "worker/keras_file/hdf5_handle.h"
 #include "worker/keras_file/isolated.h"
+#include "worker/keras_file/path.h"
 
 namespace elephas::keras_file {
 
@@ -56,10 +57,6 @@ struct Found {
   std::vector<std::int64_t> shape;
   std::uint64_t elements = 1;
 };
-
-std::string Join(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : path + "/" + std::string(name);
-}
 
 std::size_t Padded(std::size_t bytes) { return (bytes + 7) / 8 * 8; }
 

@@ -10,7 +10,7 @@
 #include <span>
 #include <string>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 namespace elephas::keras_file {
 

@@ -5,9 +5,9 @@
 #include <string_view>
 #include <utility>
 
-#include "common/atomic_file.h"
-#include "common/bounded_json.h"
-#include "common/memory_budget.h"
+#include "common/base/atomic_file.h"
+#include "common/base/memory_budget.h"
+#include "common/json/bounded_json.h"
 #include "worker/files/printable.h"
 #include "worker/files/zip_reader.h"
 #include "worker/keras_file/compile_config.h"

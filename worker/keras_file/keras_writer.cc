@@ -3,12 +3,13 @@
 #include <string_view>
 #include <utility>
 
-#include "common/atomic_file.h"
+#include "common/base/atomic_file.h"
 #include "worker/files/zip_writer.h"
 #include "worker/keras_file/compile_config.h"
 #include "worker/keras_file/hdf5_writer.h"
 #include "worker/keras_file/keras_file.h"
 #include "worker/keras_file/modern_config.h"
+#include "worker/keras_file/path.h"
 #include "worker/keras_file/variable_store.h"
 
 namespace elephas::keras_file {
@@ -19,10 +20,6 @@ using nlohmann::json;
 
 // The version whose format this is; Keras does not decide by it.
 constexpr const char* kKerasVersion = "3.12.0";
-
-std::string Join(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + "/" + name;
-}
 
 std::string Text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -25,12 +25,6 @@ struct LayerCalls {
   std::vector<Call> calls;
 };
 
-// ["name", node, tensor] or ["name", node, tensor, {…}]
-bool IsHistory(const json& value) {
-  return value.is_array() && value.size() >= 3 && value[0].is_string() &&
-         value[1].is_number_integer() && value[2].is_number_integer();
-}
-
 // Reads the graph out of the config. `ok` turns false on anything that does not fit.
 class GraphReader {
  public:
@@ -302,6 +296,11 @@ void OrderLikeKeras(Object& object, const json& model) {
   };
   std::stable_sort(object.children.begin(), object.children.end(),
                    [&](const Object& a, const Object& b) { return key(a) < key(b); });
+}
+
+bool IsHistory(const json& value) {
+  return value.is_array() && value.size() >= 3 && value[0].is_string() &&
+         value[1].is_number_integer() && value[2].is_number_integer();
 }
 
 }  // namespace elephas::keras_file

@@ -22,6 +22,9 @@ std::optional<std::vector<std::string>> FunctionalLayerOrder(const nlohmann::jso
 // object ({"class_name", "config"}); what has no JSON or a strange one keeps its order.
 void OrderLikeKeras(Object& object, const nlohmann::json& model);
 
+// ["layer", node, tensor], perhaps with the arguments of the call behind: how configs name a tensor.
+bool IsHistory(const nlohmann::json& value);
+
 // The tree that readers and writers of files want, from the builder's (see MakeTree) and the
 // model's JSON.
 template <typename Group>

@@ -5,6 +5,8 @@
 #include <set>
 #include <string_view>
 
+#include "worker/keras_file/path.h"
+
 namespace elephas::keras_file {
 
 namespace {
@@ -14,10 +16,6 @@ bool IsLower(char c) { return std::islower(static_cast<unsigned char>(c)) != 0; 
 
 // Attributes that hold lists, even of one member.
 bool IsList(std::string_view attribute) { return attribute == "layers" || attribute == "cells"; }
-
-std::string Join(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + "/" + name;
-}
 
 class Placer {
  public:

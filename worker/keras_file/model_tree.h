@@ -26,7 +26,7 @@ struct Object {
   std::vector<Object> children;     // in order of creation
 };
 
-// From any tree with the members of worker/keras/weight.h's WeightGroup.
+// From any tree with the members of worker/keras/weights/weight.h's WeightGroup.
 template <typename Group>
 Object MakeTree(const Group& group) {
   Object object{group.attribute, group.name, group.class_name, {}, {}};

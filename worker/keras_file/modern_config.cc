@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "worker/files/printable.h"
+#include "worker/keras_file/layer_order.h"
 
 namespace elephas::keras_file {
 
@@ -99,12 +100,6 @@ bool IsLayer(const json& value) {
 
 bool IsOneOf(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-// ["layer", node, tensor], perhaps with the arguments of the call behind.
-bool IsHistory(const json& value) {
-  return value.is_array() && value.size() >= 3 && value[0].is_string() &&
-         value[1].is_number_integer() && value[2].is_number_integer();
 }
 
 json KerasTensor(const json& history) {

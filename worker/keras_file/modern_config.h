@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 namespace elephas::keras_file {
 

@@ -7,16 +7,13 @@
 #include <utility>
 
 #include "worker/files/printable.h"
+#include "worker/keras_file/path.h"
 
 namespace elephas::keras_file {
 
 namespace {
 
 using nlohmann::json;
-
-std::string Join(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + "/" + name;
-}
 
 // A list of names in a group's attribute, perhaps cut into name0, name1, …
 std::vector<std::string> TextList(const Hdf5Contents& contents, const std::string& group,

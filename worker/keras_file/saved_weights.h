@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "common/model_layout.h"
-#include "common/optimizer.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/optimizer/optimizer.h"
+#include "common/protocol/model_layout.h"
 #include "worker/keras_file/hdf5_reader.h"
 #include "worker/keras_file/model_tree.h"
 #include "worker/keras_file/variable_store.h"

@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "common/model_layout.h"
-#include "common/optimizer.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/optimizer/optimizer.h"
+#include "common/protocol/model_layout.h"
 #include "worker/keras_file/hdf5_reader.h"
 #include "worker/keras_file/model_tree.h"
 
@@ -47,7 +47,7 @@ struct OptimizerVariable {
 };
 
 // keras.Optimizer.variables of an optimizer built for `trainable`, in order (see
-// common/optimizer.h).
+// common/optimizer/optimizer.h).
 std::vector<OptimizerVariable> OptimizerVariables(const std::vector<const Variable*>& trainable,
                                                   const Optimizer& optimizer,
                                                   std::int64_t iterations);

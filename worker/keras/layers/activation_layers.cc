@@ -1,8 +1,8 @@
 // Activation functions as layers.
 #include <array>
 
-#include "worker/keras/activation.h"
-#include "worker/keras/layer_table.h"
+#include "worker/keras/functions/activation.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -96,7 +96,7 @@ class PReLU final : public MaskPassingLayer {
   Weight* alpha_ = nullptr;
 };
 
-constexpr std::array<LayerEntry, 6> kEntries{{
+constexpr std::array<LayerEntry, 6> kActivationLayers{{
     {"Activation", MakeLayer<ActivationLayer>},
     {"ReLU", MakeLayer<FunctionLayer<kReLU>>},
     {"LeakyReLU", MakeLayer<FunctionLayer<kLeakyReLU>>},
@@ -107,6 +107,6 @@ constexpr std::array<LayerEntry, 6> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> ActivationLayers() { return kEntries; }
+std::span<const LayerEntry> ActivationLayers() { return kActivationLayers; }
 
 }  // namespace elephas::keras

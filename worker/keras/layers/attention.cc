@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "worker/keras/layer_table.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -320,7 +320,7 @@ class MultiHeadAttention final : public Layer {
   Projection query_, key_, value_, output_;
 };
 
-constexpr std::array<LayerEntry, 3> kEntries{{
+constexpr std::array<LayerEntry, 3> kAttentionLayers{{
     {"Attention", MakeLayer<Attention>},
     {"AdditiveAttention", MakeLayer<AdditiveAttention>},
     {"MultiHeadAttention", MakeLayer<MultiHeadAttention>},
@@ -328,6 +328,6 @@ constexpr std::array<LayerEntry, 3> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> AttentionLayers() { return kEntries; }
+std::span<const LayerEntry> AttentionLayers() { return kAttentionLayers; }
 
 }  // namespace elephas::keras

@@ -1,10 +1,10 @@
 // Convolutions of every rank and kind.
 #include <array>
 
-#include "worker/keras/activation.h"
-#include "worker/keras/layer_table.h"
-#include "worker/keras/layout.h"
-#include "worker/keras/window.h"
+#include "worker/keras/config/layout.h"
+#include "worker/keras/functions/activation.h"
+#include "worker/keras/functions/window.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -250,7 +250,7 @@ class SeparableConvolution final : public UnaryLayer {
   Weight* bias_ = nullptr;
 };
 
-constexpr std::array<LayerEntry, 7> kEntries{{
+constexpr std::array<LayerEntry, 7> kConvolutionLayers{{
     {"Conv1D", MakeLayer<Convolution<1>>},
     {"Conv2D", MakeLayer<Convolution<2>>},
     {"Conv3D", MakeLayer<Convolution<3>>},
@@ -262,6 +262,6 @@ constexpr std::array<LayerEntry, 7> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> ConvolutionLayers() { return kEntries; }
+std::span<const LayerEntry> ConvolutionLayers() { return kConvolutionLayers; }
 
 }  // namespace elephas::keras

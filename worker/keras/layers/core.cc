@@ -1,8 +1,8 @@
 // Dense and the layers that everything else is built around.
 #include <array>
 
-#include "worker/keras/activation.h"
-#include "worker/keras/layer_table.h"
+#include "worker/keras/functions/activation.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -74,13 +74,13 @@ class IdentityLayer final : public MaskPassingLayer {
   bool TakesIntegers() const override { return true; }
 };
 
-constexpr std::array<LayerEntry, 2> kEntries{{
+constexpr std::array<LayerEntry, 2> kCoreLayers{{
     {"Dense", MakeLayer<Dense>},
     {"Identity", MakeLayer<IdentityLayer>},
 }};
 
 }  // namespace
 
-std::span<const LayerEntry> CoreLayers() { return kEntries; }
+std::span<const LayerEntry> CoreLayers() { return kCoreLayers; }
 
 }  // namespace elephas::keras

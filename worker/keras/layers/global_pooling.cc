@@ -2,9 +2,9 @@
 #include <array>
 #include <numeric>
 
-#include "worker/keras/layer_table.h"
-#include "worker/keras/layout.h"
-#include "worker/keras/window.h"
+#include "worker/keras/config/layout.h"
+#include "worker/keras/functions/window.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -49,7 +49,7 @@ class GlobalPool final : public UnaryLayer {
   Shape axes_;
 };
 
-constexpr std::array<LayerEntry, 6> kEntries{{
+constexpr std::array<LayerEntry, 6> kGlobalPoolingLayers{{
     {"GlobalAveragePooling1D", MakeLayer<GlobalPool<1, false>>},
     {"GlobalAveragePooling2D", MakeLayer<GlobalPool<2, false>>},
     {"GlobalAveragePooling3D", MakeLayer<GlobalPool<3, false>>},
@@ -60,6 +60,6 @@ constexpr std::array<LayerEntry, 6> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> GlobalPoolingLayers() { return kEntries; }
+std::span<const LayerEntry> GlobalPoolingLayers() { return kGlobalPoolingLayers; }
 
 }  // namespace elephas::keras

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <array>
 
-#include "worker/keras/layer_table.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -199,7 +199,7 @@ class Dot final : public Merge {
   bool normalize_;
 };
 
-constexpr std::array<LayerEntry, 8> kEntries{{
+constexpr std::array<LayerEntry, 8> kMergingLayers{{
     {"Add", MakeLayer<Elementwise<AddTensors, MaskUse::kNone>>},
     {"Subtract", MakeLayer<Elementwise<SubtractTensors, MaskUse::kNone>>},
     {"Multiply", MakeLayer<Elementwise<MultiplyTensors, MaskUse::kNeutral>>},
@@ -212,6 +212,6 @@ constexpr std::array<LayerEntry, 8> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> MergingLayers() { return kEntries; }
+std::span<const LayerEntry> MergingLayers() { return kMergingLayers; }
 
 }  // namespace elephas::keras

@@ -6,8 +6,8 @@
 #include <tuple>
 #include <vector>
 
-#include "worker/keras/layer_table.h"
-#include "worker/keras/layout.h"
+#include "worker/keras/config/layout.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -285,7 +285,7 @@ class UnitNormalization final : public MaskPassingLayer {
   Shape axes_;
 };
 
-constexpr std::array<LayerEntry, 4> kEntries{{
+constexpr std::array<LayerEntry, 4> kNormalizationLayers{{
     {"BatchNormalization", MakeLayer<BatchNormalization>},
     {"LayerNormalization", MakeLayer<LayerNormalization>},
     {"GroupNormalization", MakeLayer<GroupNormalization>},
@@ -294,6 +294,6 @@ constexpr std::array<LayerEntry, 4> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> NormalizationLayers() { return kEntries; }
+std::span<const LayerEntry> NormalizationLayers() { return kNormalizationLayers; }
 
 }  // namespace elephas::keras

@@ -3,7 +3,7 @@
 // them.
 #include <array>
 
-#include "worker/keras/layer_table.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -100,7 +100,7 @@ Tensor Tanh(const Tensor& x) { return at::tanh(x); }
 Tensor Sigmoid(const Tensor& x) { return at::sigmoid(x); }
 Tensor Relu(const Tensor& x) { return at::relu(x); }
 
-constexpr std::array<LayerEntry, 25> kEntries{{
+constexpr std::array<LayerEntry, 25> kOperationsLayers{{
     {"ops.Add", MakeLayer<Binary<Add>>},
     {"ops.Subtract", MakeLayer<Binary<Subtract>>},
     {"ops.Multiply", MakeLayer<Binary<Multiply>>},
@@ -130,6 +130,6 @@ constexpr std::array<LayerEntry, 25> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> OperationLayers() { return kEntries; }
+std::span<const LayerEntry> OperationLayers() { return kOperationsLayers; }
 
 }  // namespace elephas::keras

@@ -5,9 +5,9 @@
 #include <array>
 #include <limits>
 
-#include "worker/keras/layer_table.h"
-#include "worker/keras/layout.h"
-#include "worker/keras/window.h"
+#include "worker/keras/config/layout.h"
+#include "worker/keras/functions/window.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -105,7 +105,7 @@ class Pool final : public UnaryLayer {
   Window window_;
 };
 
-constexpr std::array<LayerEntry, 6> kEntries{{
+constexpr std::array<LayerEntry, 6> kPoolingLayers{{
     {"MaxPooling1D", MakeLayer<Pool<1, true>>},
     {"MaxPooling2D", MakeLayer<Pool<2, true>>},
     {"MaxPooling3D", MakeLayer<Pool<3, true>>},
@@ -116,6 +116,6 @@ constexpr std::array<LayerEntry, 6> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> PoolingLayers() { return kEntries; }
+std::span<const LayerEntry> PoolingLayers() { return kPoolingLayers; }
 
 }  // namespace elephas::keras

@@ -3,7 +3,7 @@
 #include <array>
 #include <cmath>
 
-#include "worker/keras/layer_table.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -135,13 +135,13 @@ class Normalization final : public MaskPassingLayer {
   Weight* adapted_variance_ = nullptr;
 };
 
-constexpr std::array<LayerEntry, 2> kEntries{{
+constexpr std::array<LayerEntry, 2> kPreprocessingLayers{{
     {"Rescaling", MakeLayer<Rescaling>},
     {"Normalization", MakeLayer<Normalization>},
 }};
 
 }  // namespace
 
-std::span<const LayerEntry> PreprocessingLayers() { return kEntries; }
+std::span<const LayerEntry> PreprocessingLayers() { return kPreprocessingLayers; }
 
 }  // namespace elephas::keras

@@ -2,10 +2,10 @@
 #include <array>
 #include <cmath>
 
-#include "worker/keras/dropout_mask.h"
-#include "worker/keras/layer_table.h"
-#include "worker/keras/layout.h"
-#include "worker/keras/window.h"
+#include "worker/keras/config/layout.h"
+#include "worker/keras/functions/dropout_mask.h"
+#include "worker/keras/functions/window.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -164,7 +164,7 @@ class ActivityRegularization final : public MaskPassingLayer {
   double l1_, l2_;
 };
 
-constexpr std::array<LayerEntry, 8> kEntries{{
+constexpr std::array<LayerEntry, 8> kRandomLayers{{
     {"Dropout", MakeLayer<Dropout>},
     {"SpatialDropout1D", MakeLayer<SpatialDropout<1>>},
     {"SpatialDropout2D", MakeLayer<SpatialDropout<2>>},
@@ -177,6 +177,6 @@ constexpr std::array<LayerEntry, 8> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> RandomLayers() { return kEntries; }
+std::span<const LayerEntry> RandomLayers() { return kRandomLayers; }
 
 }  // namespace elephas::keras

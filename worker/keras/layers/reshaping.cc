@@ -3,9 +3,9 @@
 #include <array>
 #include <numeric>
 
-#include "worker/keras/layer_table.h"
-#include "worker/keras/layout.h"
-#include "worker/keras/window.h"
+#include "worker/keras/config/layout.h"
+#include "worker/keras/functions/window.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -130,7 +130,7 @@ class RepeatVector final : public UnaryLayer {
   std::int64_t count_;
 };
 
-constexpr std::array<LayerEntry, 4> kEntries{{
+constexpr std::array<LayerEntry, 4> kReshapingLayers{{
     {"Flatten", MakeLayer<Flatten>},
     {"Reshape", MakeLayer<Reshape>},
     {"Permute", MakeLayer<Permute>},
@@ -139,6 +139,6 @@ constexpr std::array<LayerEntry, 4> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> ReshapingLayers() { return kEntries; }
+std::span<const LayerEntry> ReshapingLayers() { return kReshapingLayers; }
 
 }  // namespace elephas::keras

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <numbers>
 
-#include "worker/keras/layer_table.h"
-#include "worker/keras/layout.h"
-#include "worker/keras/window.h"
+#include "worker/keras/config/layout.h"
+#include "worker/keras/functions/window.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -197,7 +197,7 @@ class UpSampling final : public UnaryLayer {
   Interpolation interpolation_ = kInterpolations[0];
 };
 
-constexpr std::array<LayerEntry, 9> kEntries{{
+constexpr std::array<LayerEntry, 9> kResizingLayers{{
     {"ZeroPadding1D", MakeLayer<Edges<1, 1>>},
     {"ZeroPadding2D", MakeLayer<Edges<2, 1>>},
     {"ZeroPadding3D", MakeLayer<Edges<3, 1>>},
@@ -211,6 +211,6 @@ constexpr std::array<LayerEntry, 9> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> ResizingLayers() { return kEntries; }
+std::span<const LayerEntry> ResizingLayers() { return kResizingLayers; }
 
 }  // namespace elephas::keras

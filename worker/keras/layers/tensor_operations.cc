@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "worker/keras/layer_table.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -318,7 +318,7 @@ class GetItem final : public Layer {
   std::vector<Selection> selections_;
 };
 
-constexpr std::array<LayerEntry, 15> kEntries{{
+constexpr std::array<LayerEntry, 15> kTensorOperationsLayers{{
     {"ops.Any", MakeLayer<Reduce<Reduction::kAny>>},
     {"ops.All", MakeLayer<Reduce<Reduction::kAll>>},
     {"ops.Sum", MakeLayer<Reduce<Reduction::kSum>>},
@@ -338,6 +338,6 @@ constexpr std::array<LayerEntry, 15> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> TensorOperationLayers() { return kEntries; }
+std::span<const LayerEntry> TensorOperationLayers() { return kTensorOperationsLayers; }
 
 }  // namespace elephas::keras

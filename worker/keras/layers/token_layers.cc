@@ -1,7 +1,7 @@
 // Layers that make masks, and those that encode integers.
 #include <array>
 
-#include "worker/keras/layer_table.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -116,7 +116,7 @@ class CategoryEncoding final : public UnaryLayer {
   std::string mode_;
 };
 
-constexpr std::array<LayerEntry, 3> kEntries{{
+constexpr std::array<LayerEntry, 3> kTokenLayers{{
     {"Embedding", MakeLayer<Embedding>},
     {"Masking", MakeLayer<Masking>},
     {"CategoryEncoding", MakeLayer<CategoryEncoding>},
@@ -124,6 +124,6 @@ constexpr std::array<LayerEntry, 3> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> TokenLayers() { return kEntries; }
+std::span<const LayerEntry> TokenLayers() { return kTokenLayers; }
 
 }  // namespace elephas::keras

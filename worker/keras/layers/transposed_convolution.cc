@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <array>
 
-#include "worker/keras/activation.h"
-#include "worker/keras/layer_table.h"
-#include "worker/keras/layout.h"
-#include "worker/keras/window.h"
+#include "worker/keras/config/layout.h"
+#include "worker/keras/functions/activation.h"
+#include "worker/keras/functions/window.h"
+#include "worker/keras/graph/layer_table.h"
 
 namespace elephas::keras {
 
@@ -133,7 +133,7 @@ class TransposedConvolution final : public UnaryLayer {
   Weight* bias_ = nullptr;
 };
 
-constexpr std::array<LayerEntry, 3> kEntries{{
+constexpr std::array<LayerEntry, 3> kTransposedConvolutionLayers{{
     {"Conv1DTranspose", MakeLayer<TransposedConvolution<1>>},
     {"Conv2DTranspose", MakeLayer<TransposedConvolution<2>>},
     {"Conv3DTranspose", MakeLayer<TransposedConvolution<3>>},
@@ -141,6 +141,6 @@ constexpr std::array<LayerEntry, 3> kEntries{{
 
 }  // namespace
 
-std::span<const LayerEntry> TransposedConvolutionLayers() { return kEntries; }
+std::span<const LayerEntry> TransposedConvolutionLayers() { return kTransposedConvolutionLayers; }
 
 }  // namespace elephas::keras

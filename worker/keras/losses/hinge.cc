@@ -2,7 +2,7 @@
 // converted.
 #include <array>
 
-#include "worker/keras/loss.h"
+#include "worker/keras/losses/loss.h"
 
 namespace elephas::keras {
 
@@ -35,7 +35,7 @@ LossFunction CategoricalHinge(ConfigReader&) {
   };
 }
 
-constexpr std::array<LossEntry, 3> kEntries{{
+constexpr std::array<LossEntry, 3> kHingeLosses{{
     {"Hinge", "hinge", "", Hinge},
     {"SquaredHinge", "squared_hinge", "", SquaredHinge},
     {"CategoricalHinge", "categorical_hinge", "", CategoricalHinge},
@@ -43,6 +43,6 @@ constexpr std::array<LossEntry, 3> kEntries{{
 
 }  // namespace
 
-std::span<const LossEntry> HingeLosses() { return kEntries; }
+std::span<const LossEntry> HingeLosses() { return kHingeLosses; }
 
 }  // namespace elephas::keras

@@ -3,8 +3,8 @@
 // nothing goes back to the logits behind a softmax.
 #include <array>
 
-#include "worker/keras/class_crossentropy.h"
-#include "worker/keras/loss.h"
+#include "worker/keras/losses/class_crossentropy.h"
+#include "worker/keras/losses/loss.h"
 
 namespace elephas::keras {
 
@@ -138,7 +138,7 @@ LossFunction Poisson(ConfigReader&) {
   };
 }
 
-constexpr std::array<LossEntry, 7> kEntries{{
+constexpr std::array<LossEntry, 7> kProbabilisticLosses{{
     {"SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", "",
      SparseCategoricalCrossentropy, LabelForm::kClassIndices},
     {"CategoricalCrossentropy", "categorical_crossentropy", "", CategoricalCrossentropy},
@@ -152,6 +152,6 @@ constexpr std::array<LossEntry, 7> kEntries{{
 
 }  // namespace
 
-std::span<const LossEntry> ProbabilisticLosses() { return kEntries; }
+std::span<const LossEntry> ProbabilisticLosses() { return kProbabilisticLosses; }
 
 }  // namespace elephas::keras

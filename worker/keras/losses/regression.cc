@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "worker/keras/loss.h"
+#include "worker/keras/losses/loss.h"
 
 namespace elephas::keras {
 
@@ -69,7 +69,7 @@ LossFunction LogCosh(ConfigReader&) {
   });
 }
 
-constexpr std::array<LossEntry, 8> kEntries{{
+constexpr std::array<LossEntry, 8> kRegressionLosses{{
     {"MeanSquaredError", "mean_squared_error", "mse", MeanSquaredError},
     {"MeanAbsoluteError", "mean_absolute_error", "mae", MeanAbsoluteError},
     {"MeanAbsolutePercentageError", "mean_absolute_percentage_error", "mape",
@@ -84,6 +84,6 @@ constexpr std::array<LossEntry, 8> kEntries{{
 
 }  // namespace
 
-std::span<const LossEntry> RegressionLosses() { return kEntries; }
+std::span<const LossEntry> RegressionLosses() { return kRegressionLosses; }
 
 }  // namespace elephas::keras

@@ -3,7 +3,7 @@
 #include <limits>
 #include <vector>
 
-#include "worker/keras/loss.h"
+#include "worker/keras/losses/loss.h"
 
 namespace elephas::keras {
 
@@ -90,7 +90,7 @@ LossFunction GeneralizedCrossentropy(ConfigReader& c) {
   };
 }
 
-constexpr std::array<LossEntry, 5> kEntries{{
+constexpr std::array<LossEntry, 5> kStructuredLosses{{
     {"Dice", "dice", "", Dice},
     {"Tversky", "tversky", "", Tversky},
     {"Circle", "circle", "", Circle, LabelForm::kFree},
@@ -101,6 +101,6 @@ constexpr std::array<LossEntry, 5> kEntries{{
 
 }  // namespace
 
-std::span<const LossEntry> StructuredLosses() { return kEntries; }
+std::span<const LossEntry> StructuredLosses() { return kStructuredLosses; }
 
 }  // namespace elephas::keras

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "worker/keras/loss.h"
-#include "worker/keras/metric.h"
+#include "worker/keras/losses/loss.h"
+#include "worker/keras/metrics/metric.h"
 
 namespace elephas::keras {
 
@@ -185,7 +185,7 @@ std::unique_ptr<Metric> Make(ConfigReader& config) {
   return std::make_unique<M>(config);
 }
 
-constexpr std::array<MetricEntry, 9> kEntries{{
+constexpr std::array<MetricEntry, 9> kAggregateMetrics{{
     {"RootMeanSquaredError", "root_mean_squared_error", "", Make<RootMeanSquaredError>},
     {"FBetaScore", "fbeta_score", "f_beta_score", Make<FBetaScore>},
     {"F1Score", "f1_score", "", Make<F1Score>},
@@ -199,6 +199,6 @@ constexpr std::array<MetricEntry, 9> kEntries{{
 
 }  // namespace
 
-std::span<const MetricEntry> AggregateMetrics() { return kEntries; }
+std::span<const MetricEntry> AggregateMetrics() { return kAggregateMetrics; }
 
 }  // namespace elephas::keras

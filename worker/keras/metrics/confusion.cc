@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "worker/keras/loss.h"
-#include "worker/keras/metric.h"
+#include "worker/keras/losses/loss.h"
+#include "worker/keras/metrics/metric.h"
 
 namespace elephas::keras {
 
@@ -274,7 +274,7 @@ std::unique_ptr<Metric> RecallAtPrecision(ConfigReader& c) {
   return Best(c, "precision", "recall", "precision");
 }
 
-constexpr std::array<MetricEntry, 11> kEntries{{
+constexpr std::array<MetricEntry, 11> kConfusionMetrics{{
     {"TruePositives", "true_positives", "", CountOf<0>},
     {"FalsePositives", "false_positives", "", CountOf<1>},
     {"TrueNegatives", "true_negatives", "", CountOf<2>},
@@ -290,6 +290,6 @@ constexpr std::array<MetricEntry, 11> kEntries{{
 
 }  // namespace
 
-std::span<const MetricEntry> ConfusionMetrics() { return kEntries; }
+std::span<const MetricEntry> ConfusionMetrics() { return kConfusionMetrics; }
 
 }  // namespace elephas::keras

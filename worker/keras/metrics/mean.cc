@@ -4,8 +4,8 @@
 #include <limits>
 #include <utility>
 
-#include "worker/keras/loss.h"
-#include "worker/keras/metric.h"
+#include "worker/keras/losses/loss.h"
+#include "worker/keras/metrics/metric.h"
 
 namespace elephas::keras {
 
@@ -155,7 +155,7 @@ constexpr char kHinge[] = "hinge";
 constexpr char kSquaredHinge[] = "squared_hinge";
 constexpr char kCategoricalHinge[] = "categorical_hinge";
 
-constexpr std::array<MetricEntry, 22> kEntries{{
+constexpr std::array<MetricEntry, 22> kMeanMetrics{{
     {"Accuracy", "accuracy", "", Accuracy},
     {"BinaryAccuracy", "binary_accuracy", "", BinaryAccuracy},
     {"CategoricalAccuracy", "categorical_accuracy", "", CategoricalAccuracy},
@@ -186,6 +186,6 @@ constexpr std::array<MetricEntry, 22> kEntries{{
 
 }  // namespace
 
-std::span<const MetricEntry> MeanMetrics() { return kEntries; }
+std::span<const MetricEntry> MeanMetrics() { return kMeanMetrics; }
 
 }  // namespace elephas::keras

@@ -1,0 +1,10 @@
+#include "kube/observer.h"
+
+namespace elephas::kube {
+
+ClientObserver& NoObserver() {
+  static ClientObserver observer;
+  return observer;
+}
+
+}  // namespace elephas::kube
