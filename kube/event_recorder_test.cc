@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/base/testing/fake_clock.h"
 #include "kube/testing/fake_client.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas::kube {
 namespace {

@@ -6,9 +6,9 @@
 #include <latch>
 #include <thread>
 
+#include "common/base/testing/fake_clock.h"
 #include "common/base/timestamp.h"
 #include "kube/testing/fake_client.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas::kube {
 namespace {

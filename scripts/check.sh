@@ -44,5 +44,6 @@ step "format" scripts/format.sh --check
 step "Python syntax" python_syntax
 step "shell scripts" shell_scripts
 step "whitespace" whitespace
+step "structure" scripts/structure.py
 step "clang-tidy" clang_tidy
 exit "$status"

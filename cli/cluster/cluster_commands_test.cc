@@ -6,8 +6,8 @@
 #include <sstream>
 #include <thread>
 
+#include "common/base/testing/fake_clock.h"
 #include "kube/testing/fake_client.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas::cli {
 namespace {

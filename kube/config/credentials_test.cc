@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "common/base/atomic_file.h"
-#include "tests/fakes/fake_clock.h"
+#include "common/base/testing/fake_clock.h"
 
 namespace elephas::kube {
 namespace {

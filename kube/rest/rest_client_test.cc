@@ -7,8 +7,8 @@
 #include <latch>
 
 #include "common/base/atomic_file.h"
+#include "common/base/testing/fake_clock.h"
 #include "kube/testing/fake_api_server.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas::kube {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <stdexcept>
 
+#include "common/base/testing/fake_clock.h"
 #include "kube/testing/fake_client.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas::kube {
 namespace {

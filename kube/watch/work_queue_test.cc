@@ -6,7 +6,7 @@
 #include <atomic>
 #include <thread>
 
-#include "tests/fakes/fake_clock.h"
+#include "common/base/testing/fake_clock.h"
 
 namespace elephas::kube {
 namespace {

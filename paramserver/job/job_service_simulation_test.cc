@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "common/base/testing/fake_clock.h"
 #include "paramserver/testing/simulated_job.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas {
 namespace {

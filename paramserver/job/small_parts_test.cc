@@ -4,10 +4,10 @@
 
 #include <cmath>
 
+#include "common/base/testing/fake_clock.h"
 #include "paramserver/job/event_log.h"
 #include "paramserver/ledger/history.h"
 #include "paramserver/ledger/throughput.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas {
 namespace {

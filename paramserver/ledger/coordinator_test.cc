@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "common/base/testing/fake_clock.h"
 #include "paramserver/testing/core_fixture.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas {
 namespace {

@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "common/base/testing/fake_clock.h"
 #include "common/optimizer/optimizer.h"
 #include "paramserver/job/job_service.h"
 #include "paramserver/testing/core_fixture.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas {
 

@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "tests/fakes/fake_clock.h"
+#include "common/base/testing/fake_clock.h"
 
 namespace elephas {
 namespace {

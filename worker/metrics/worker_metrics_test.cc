@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/base/testing/fake_clock.h"
 #include "common/http/client.h"
-#include "tests/fakes/fake_clock.h"
 
 namespace elephas {
 namespace {
