@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/manifest/compile_rules.h"
+#include "common/manifest/data_formats.h"
 #include "common/manifest/fields.h"
 #include "common/manifest/metadata.h"
 #include "common/manifest/status.h"
@@ -35,8 +36,6 @@ bool EndsWithOneOf(std::string_view text, const std::array<std::string_view, cou
 
 constexpr std::array<std::string_view, 3> kModelEndings{".keras", ".h5", ".json"};
 constexpr std::array<std::string_view, 2> kWeightsEndings{".weights.h5", ".safetensors"};
-constexpr std::array<std::string_view, 5> kDataEndings{".npz", ".npy", ".csv", ".libsvm", ".svm"};
-constexpr std::array<std::string_view, 2> kLibsvmEndings{".libsvm", ".svm"};
 
 // RFC 1123: letters, digits and '-', beginning and ending with a letter or digit.
 bool IsDnsLabel(std::string_view label) {
@@ -163,29 +162,41 @@ std::vector<Rule> ModelRules() {
 
 void DataEnding(Checked& checked, const Rule& rule) {
   const std::string uri = TextOf(checked, rule.path);
-  if (!uri.empty() && !EndsWithOneOf(uri, kDataEndings)) ReportText(checked, rule);
+  if (!uri.empty() && DataFormatOf(uri) == nullptr) ReportText(checked, rule);
 }
 
-void NpyHasNoLabels(Checked& checked, const Rule& rule) {
+bool AnyFormat(const DataFormat& /*format*/) { return true; }
+bool HasNoLabels(const DataFormat& format) { return !format.has_labels; }
+bool HasNoNames(const DataFormat& format) { return !format.has_names; }
+bool NeedsLabels(const DataFormat& format) { return format.labels_are_chosen; }
+
+void FileHasLabels(Checked& checked, const Rule& rule) {
   const std::string task = TextOf(checked, "spec.task");
-  if (task.empty() || task == "predict" || !TextOf(checked, rule.path).ends_with(".npy")) return;
-  checked.Report(rule.path, "a .npy file has no labels, so it cannot be used to " + task +
-                                "; save features and labels in one .npz");
+  const DataFormat* format = DataFormatOf(TextOf(checked, rule.path));
+  if (task.empty() || task == "predict" || format == nullptr || format->has_labels) return;
+  std::string why = "a ";
+  why.append(format->ending).append(" file has no labels, so it cannot be used to ").append(task);
+  checked.Report(rule.path, why.append("; save features and labels in one .npz"));
 }
 
-void CsvNeedsLabels(Checked& checked, const Rule& rule) {
+void LabelsAreChosen(Checked& checked, const Rule& rule) {
   const std::string task = TextOf(checked, "spec.task");
-  if (task.empty() || task == "predict" || checked.IsWrong("spec.data") ||
-      !TextOf(checked, "spec.data.uri").ends_with(".csv") || Given(checked, rule.path)) {
+  const DataFormat* format = DataFormatOf(TextOf(checked, "spec.data.uri"));
+  if (task.empty() || task == "predict" || checked.IsWrong("spec.data") || format == nullptr ||
+      !format->labels_are_chosen || Given(checked, rule.path)) {
     return;
   }
-  checked.Report(rule.path, "is required to " + task + " with a .csv file");
+  std::string demand = "is required to ";
+  checked.Report(rule.path,
+                 demand.append(task).append(" with a ").append(format->ending).append(" file"));
 }
 
 void NamesHaveMeaning(Checked& checked, const Rule& rule) {
   const std::string uri = TextOf(checked, "spec.data.uri");
-  const bool nameless = uri.ends_with(".npy") || EndsWithOneOf(uri, kLibsvmEndings);
-  if (!nameless || !Given(checked, rule.path) || checked.IsWrong("spec.data.uri")) return;
+  const DataFormat* format = DataFormatOf(uri);
+  if (format == nullptr || format->has_names || !Given(checked, rule.path) ||
+      checked.IsWrong("spec.data.uri"))
+    return;
   checked.Report(rule.path, "has no meaning for " + Printable(uri) + ", where nothing has a name");
 }
 
@@ -193,6 +204,20 @@ void SampleWeightsHaveLabels(Checked& checked, const Rule& rule) {
   if (Given(checked, rule.path) && TextOf(checked, "spec.task") == "predict") {
     checked.Report(rule.path, rule.message);
   }
+}
+
+// In CEL: the file called `uri` has none of the endings.
+std::string NoneOf(std::string_view uri, FormatTest wanted) {
+  std::string cel;
+  for (const DataFormat& format : DataFormats()) {
+    if (!wanted(format)) continue;
+    for (const std::string_view ending : {format.ending, format.other_ending}) {
+      if (ending.empty()) continue;
+      cel.append(cel.empty() ? "!" : " && !").append(uri).append(".endsWith('");
+      cel.append(ending).append("')");
+    }
+  }
+  return cel;
 }
 
 // In the policy, a name list's variable and the checks of one name in it.
@@ -226,7 +251,8 @@ void AddNameRules(const std::string& field, std::vector<Rule>& rules) {
                    "must not name anything twice"});
   rules.push_back({"meaning-of-" + field, RuleHome::kPolicy, "", path,
                    "!variables.nameless || !variables." + field + "Given",
-                   "has no meaning for a .npy or .libsvm file, where nothing has a name",
+                   "has no meaning for a " + EndingsInWords(HasNoNames, false) +
+                       " file, where nothing has a name",
                    NamesHaveMeaning});
 }
 
@@ -235,19 +261,22 @@ constexpr std::string_view kNameFields[] = {"features", "labels", "sampleWeights
 std::vector<Rule> DataRules() {
   std::vector<Rule> rules{
       {"data-ending", RuleHome::kDefinition, "spec.data.uri", "spec.data.uri",
-       "self.matches('.[.](npz|npy|csv|libsvm|svm)$')",
-       "must end in .npz, .npy, .csv, .libsvm or .svm", DataEnding},
+       "self.matches('.[.](" + EndingsPattern(AnyFormat) + ")$')",
+       "must end in " + EndingsInWords(AnyFormat, true), DataEnding},
       {"npy-only-predicts", RuleHome::kDefinition, "spec", "spec.data.uri",
-       "self.task == 'predict' || !self.data.uri.endsWith('.npy')",
-       "a .npy file has no labels, so it can only be used to predict; save features and labels in "
-       "one .npz",
-       NpyHasNoLabels},
+       "self.task == 'predict' || " + NoneOf("self.data.uri", HasNoLabels),
+       "a " + EndingsInWords(HasNoLabels, true) +
+           " file has no labels, so it can only be used to predict; save features and labels in "
+           "one .npz",
+       FileHasLabels},
   };
   for (const std::string_view field : kNameFields) AddNameRules(std::string(field), rules);
-  rules.push_back({"csv-needs-labels", RuleHome::kPolicy, "", "spec.data.labels",
-                   "object.spec.task == 'predict' || !object.spec.data.uri.endsWith('.csv') || "
-                   "variables.labelsGiven",
-                   "is required to train or evaluate with a .csv file", CsvNeedsLabels});
+  rules.push_back(
+      {"csv-needs-labels", RuleHome::kPolicy, "", "spec.data.labels",
+       "object.spec.task == 'predict' || " + NoneOf("object.spec.data.uri", NeedsLabels) +
+           " || variables.labelsGiven",
+       "is required to train or evaluate with a " + EndingsInWords(NeedsLabels, true) + " file",
+       LabelsAreChosen});
   rules.push_back({"sample-weights-have-labels", RuleHome::kPolicy, "", "spec.data.sampleWeights",
                    "object.spec.task != 'predict' || !variables.sampleWeightsGiven",
                    "has no meaning for spec.task: predict", SampleWeightsHaveLabels});
@@ -427,7 +456,7 @@ std::vector<Rule> AllRules() {
 
 std::vector<PolicyVariable> AllVariables() {
   std::vector<PolicyVariable> variables{
-      {"nameless", "object.spec.data.uri.matches('[.](npy|libsvm|svm)$')"}};
+      {"nameless", "object.spec.data.uri.matches('[.](" + EndingsPattern(HasNoNames) + ")$')"}};
   for (const std::string_view name : kNameFields) {
     const std::string field(name), value = "variables." + field;
     variables.push_back({field, "object.spec.data.?" + field + ".orValue(null)"});

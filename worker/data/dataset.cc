@@ -77,6 +77,7 @@ Result<Dataset> LoadLibsvm(const std::string& path, const JobSpec::Data& data,
   return ReadLibsvm(FileName(path), file->text(), hints);
 }
 
+// A row for each ending of common/manifest/data_formats.h.
 struct Format {
   std::string_view extension;
   Result<Dataset> (*load)(const std::string& path, const JobSpec::Data& data,

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/manifest/data_formats.h"
 #include "worker/files/npy_writer.h"
 #include "worker/files/testing/test_folder.h"
 #include "worker/files/zip_writer.h"
@@ -39,6 +40,19 @@ class DatasetTest : public testing::Test {
 
   TestFolder folder_;
 };
+
+// What the manifest takes can be read, and nothing else.
+TEST_F(DatasetTest, EveryFormatOfTheManifestHasAReader) {
+  std::string readable;
+  for (const DataFormat& format : DataFormats()) {
+    for (const std::string_view ending : {format.ending, format.other_ending}) {
+      if (ending.empty()) continue;
+      readable.append(readable.empty() ? "" : ", ").append(ending);
+    }
+  }
+  const std::string refusal = Refusal(folder_.Write("x.txt", "1"));
+  EXPECT_TRUE(refusal.ends_with("readable are " + readable)) << refusal;
+}
 
 TEST_F(DatasetTest, TheExtensionChoosesTheReader) {
   JobSpec::Data labelled;
