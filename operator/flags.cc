@@ -2,9 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#ifndef ELEPHAS_VERSION
-#error "ELEPHAS_VERSION comes from CMake"
-#endif
+#include "common/base/version.h"
 
 namespace elephas {
 
@@ -13,7 +11,7 @@ std::optional<OperatorFlags> ParseOperatorFlags(int argc, char** argv, int& exit
   Settings& settings = flags.settings;
   bool no_network_policy = false;
   CLI::App app("Runs ElephasJobs on Kubernetes.", "elephas-operator");
-  app.set_version_flag("--version", "elephas-operator " ELEPHAS_VERSION);
+  app.set_version_flag("--version", VersionLine("elephas-operator"));
   app.add_option("--namespace", flags.namespaces,
                  "namespace whose jobs are run; repeatable, all when left out")
       ->allow_extra_args(false)

@@ -3,12 +3,15 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
+#include "common/base/version.h"
+
 namespace elephas {
 
 std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_code) {
   ServerFlags flags;
   double lease_seconds = 15, patience_seconds = 3, commit_seconds = 5;
   CLI::App app("The parameter server of one ElephasJob.", "elephas-paramserver");
+  app.set_version_flag("--version", VersionLine("elephas-paramserver"));
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--job", flags.job_file, "the manifest (YAML or JSON)")
       ->required()

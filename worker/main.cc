@@ -23,6 +23,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/names.h"
+#include "common/base/version.h"
 #include "common/manifest/job_spec.h"
 #include "worker/device/device.h"
 #include "worker/device/step_graph.h"
@@ -273,7 +274,8 @@ int ProbeDevice() {
 
 int Main(int argc, char** argv) {
   mallopt(M_ARENA_MAX, 1);  // what one thread frees another may use
-  CLI::App app{"Trains, evaluates and predicts tasks of one ElephasJob."};
+  CLI::App app{"Trains, evaluates and predicts tasks of one ElephasJob.", "elephas-worker"};
+  app.set_version_flag("--version", VersionLine("elephas-worker"));
   WorkerOptions options;
   std::string token_file;
   app.add_option("--server", options.server, "Base URL of parameter server 0")

@@ -3,10 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/run/supervision.h"
-
-#ifndef ELEPHAS_VERSION
-#error "ELEPHAS_VERSION comes from CMake"
-#endif
+#include "common/base/version.h"
 
 namespace elephas::cli {
 
@@ -155,7 +152,7 @@ std::variant<Options, int> ParseCommandLine(int argc, const char* const* argv, s
   const bool plugin = program.substr(program.rfind('/') + 1) == "kubectl-elephas";
   CLI::App app(kAbout, plugin ? "kubectl elephas" : "elephas");
   app.footer(kFooter);
-  app.set_version_flag("--version", "elephas " ELEPHAS_VERSION);
+  app.set_version_flag("--version", VersionLine("elephas"));
   app.require_subcommand(1);
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
     return "elephas: " + std::string(error.what()) + "\nSee " + failed->get_display_name() +

@@ -9,11 +9,8 @@
 #include <string>
 #include <system_error>
 
+#include "common/base/version.h"
 #include "common/telemetry/metrics_page.h"
-
-#ifndef ELEPHAS_VERSION
-#error "ELEPHAS_VERSION comes from CMake"
-#endif
 
 namespace elephas {
 namespace {
@@ -78,7 +75,7 @@ double BootTime() {
 std::span<const MetricInfo> ProcessMetricTable() { return kTable; }
 
 void AddProcessMetrics(MetricsPage& page) {
-  page.Add(kInfo, 1, {{"version", ELEPHAS_VERSION}});
+  page.Add(kInfo, 1, {{"version", std::string(ReleaseVersion())}});
   if (const auto stat = ReadStat()) {
     page.Add(kCpu, stat->cpu_seconds);
     page.Add(kMemory, stat->resident_bytes);
