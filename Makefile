@@ -67,6 +67,10 @@ test-tsan: setup ## Build all but the worker with ThreadSanitizer, run its tests
 images: build setup-cluster ## Build the images of operator, paramserver and worker into build/images/, without Docker
 	@scripts/images.sh
 
+.PHONY: release
+release: build setup-cluster ## Put chart, images, programs and checksums of this version into build/release/; publishes nothing
+	@scripts/release.sh
+
 .PHONY: cluster-up
 cluster-up: images ## Start a real Kubernetes on this machine with the images loaded (as root)
 	@scripts/cluster.sh up
