@@ -42,10 +42,10 @@ namespace {
 using nlohmann::json;
 using std::chrono::milliseconds;
 
-constexpr int kSucceeded = 0;
+constexpr int kSucceeded = names::kWorkerJobSucceeded;
 constexpr int kGaveUp = 1;
 constexpr int kUsage = 2;
-constexpr int kJobFailed = 3;
+constexpr int kJobFailed = names::kWorkerJobFailed;
 
 // Between tries of what a server that starts again cannot answer yet.
 constexpr milliseconds kFirstPause{20};

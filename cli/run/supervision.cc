@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "common/base/names.h"
+
 namespace elephas::cli {
 
 Supervision::Supervision(SupervisionOptions options) : options_(options) {
@@ -51,9 +53,9 @@ Supervision::Actions Supervision::Exited(ProcessId process, Exit exit, TimePoint
   processes_.at(process).alive = false;
   const bool worker = process.role == Role::kWorker;
   if (phase_ <= Phase::kRunning) {
-    if (worker && exit == Exit{kWorkerJobSucceeded, 0}) {
+    if (worker && exit == Exit{names::kWorkerJobSucceeded, 0}) {
       Leave(true, now);
-    } else if (worker && exit == Exit{kWorkerJobFailed, 0}) {
+    } else if (worker && exit == Exit{names::kWorkerJobFailed, 0}) {
       Leave(false, now);
       outcome_.culprit = process;
     } else {

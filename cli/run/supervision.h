@@ -25,10 +25,6 @@
 
 namespace elephas::cli {
 
-// Exit codes of elephas-worker that say how the job ended; all others are crashes.
-inline constexpr int kWorkerJobSucceeded = 0;
-inline constexpr int kWorkerJobFailed = 3;
-
 struct StartProcess {
   ProcessId process;
   friend bool operator==(const StartProcess&, const StartProcess&) = default;

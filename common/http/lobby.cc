@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
 #include <utility>
 
+#include "common/base/errno_text.h"
 #include "common/http/session.h"
 
 namespace elephas {
@@ -22,7 +22,7 @@ constexpr std::size_t kPeek = 8192;
 constexpr std::size_t kMostLeaving = 64;
 
 Status ErrnoStatus(const char* call) {
-  return Internal(std::string(call) + ": " + std::generic_category().message(errno));
+  return Internal(std::string(call) + ": " + ErrnoText(errno));
 }
 
 // Whether a thread has something to do with this beginning of a request: it is a whole header, or

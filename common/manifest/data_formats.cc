@@ -1,31 +1,20 @@
 #include "common/manifest/data_formats.h"
 
 #include <array>
-#include <vector>
 
 namespace elephas {
 
 namespace {
 
 constexpr std::array kDataFormats{
-    DataFormat{.ending = ".npz", .other_ending = ""},
-    DataFormat{.ending = ".npy", .other_ending = "", .has_labels = false, .has_names = false},
-    DataFormat{.ending = ".csv", .other_ending = "", .labels_are_chosen = true},
+    DataFormat{.ending = ".npz"},
+    DataFormat{.ending = ".npy", .has_labels = false, .has_names = false},
+    DataFormat{.ending = ".csv", .labels_are_chosen = true},
     DataFormat{.ending = ".libsvm", .other_ending = ".svm", .has_names = false},
 };
 
 bool HasEnding(std::string_view uri, std::string_view ending) {
   return !ending.empty() && uri.size() > ending.size() && uri.ends_with(ending);
-}
-
-std::vector<std::string_view> EndingsOf(FormatTest wanted, bool all) {
-  std::vector<std::string_view> endings;
-  for (const DataFormat& format : kDataFormats) {
-    if (!wanted(format)) continue;
-    endings.push_back(format.ending);
-    if (all && !format.other_ending.empty()) endings.push_back(format.other_ending);
-  }
-  return endings;
 }
 
 }  // namespace
@@ -37,6 +26,16 @@ const DataFormat* DataFormatOf(std::string_view uri) {
     if (HasEnding(uri, format.ending) || HasEnding(uri, format.other_ending)) return &format;
   }
   return nullptr;
+}
+
+std::vector<std::string_view> EndingsOf(FormatTest wanted, bool all) {
+  std::vector<std::string_view> endings;
+  for (const DataFormat& format : kDataFormats) {
+    if (!wanted(format)) continue;
+    endings.push_back(format.ending);
+    if (all && !format.other_ending.empty()) endings.push_back(format.other_ending);
+  }
+  return endings;
 }
 
 std::string EndingsPattern(FormatTest wanted) {

@@ -107,9 +107,9 @@ bool IsTime(const json& value) {
 enum class MemberType : std::uint8_t { kText, kInteger, kTruth, kTime, kMapping };
 
 // Null says nothing; it fits everything.
-bool Fits(const json& value, MemberType shape) {
+bool Fits(const json& value, MemberType type) {
   if (value.is_null()) return true;
-  switch (shape) {
+  switch (type) {
     case MemberType::kText:
       return value.is_string();
     case MemberType::kInteger:
@@ -124,8 +124,8 @@ bool Fits(const json& value, MemberType shape) {
   return false;
 }
 
-std::string_view Demand(MemberType shape) {
-  switch (shape) {
+std::string_view Demand(MemberType type) {
+  switch (type) {
     case MemberType::kText:
       return "must be text; put it in quotes";
     case MemberType::kInteger:
@@ -142,7 +142,7 @@ std::string_view Demand(MemberType shape) {
 
 struct Member {
   std::string_view name;
-  MemberType shape = MemberType::kText;
+  MemberType type = MemberType::kText;
   bool required = false;  // and not empty
 };
 
@@ -171,7 +171,7 @@ void ClusterFields(Checked& checked) {
   for (const Member& field : kClusterFields) {
     const std::string path = JoinPath("metadata", field.name);
     const json& value = checked.Get(path);
-    if (!Fits(value, field.shape)) checked.Report(path, std::string(Demand(field.shape)));
+    if (!Fits(value, field.type)) checked.Report(path, std::string(Demand(field.type)));
   }
   const json& generation = checked.Get("metadata.generation");
   if (generation.is_number_integer() && generation < 0) {
@@ -218,8 +218,8 @@ void ListOf(Checked& checked, std::string_view path, const std::array<Member, co
     for (const Member& member : members) {
       const auto found = list[i].find(member.name);
       const bool given = found != list[i].end();
-      if (given && !Fits(*found, member.shape)) {
-        checked.Report(JoinPath(at, member.name), std::string(Demand(member.shape)));
+      if (given && !Fits(*found, member.type)) {
+        checked.Report(JoinPath(at, member.name), std::string(Demand(member.type)));
       } else if (member.required && (!given || found->is_null() || *found == "")) {
         checked.Report(JoinPath(at, member.name), "is required");
       }

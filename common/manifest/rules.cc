@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/ascii.h"
 #include "common/manifest/compile_rules.h"
 #include "common/manifest/data_formats.h"
 #include "common/manifest/fields.h"
@@ -39,7 +40,7 @@ constexpr std::array<std::string_view, 2> kWeightsEndings{".weights.h5", ".safet
 
 // RFC 1123: letters, digits and '-', beginning and ending with a letter or digit.
 bool IsDnsLabel(std::string_view label) {
-  const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  const auto alphanumeric = [](char c) { return IsLower(c) || IsDigit(c); };
   return !label.empty() && label.size() <= 63 && alphanumeric(label.front()) &&
          alphanumeric(label.back()) && std::all_of(label.begin(), label.end(), [&](char c) {
            return alphanumeric(c) || c == '-';
@@ -195,8 +196,9 @@ void NamesHaveMeaning(Checked& checked, const Rule& rule) {
   const std::string uri = TextOf(checked, "spec.data.uri");
   const DataFormat* format = DataFormatOf(uri);
   if (format == nullptr || format->has_names || !Given(checked, rule.path) ||
-      checked.IsWrong("spec.data.uri"))
+      checked.IsWrong("spec.data.uri")) {
     return;
+  }
   checked.Report(rule.path, "has no meaning for " + Printable(uri) + ", where nothing has a name");
 }
 
@@ -209,13 +211,9 @@ void SampleWeightsHaveLabels(Checked& checked, const Rule& rule) {
 // In CEL: the file called `uri` has none of the endings.
 std::string NoneOf(std::string_view uri, FormatTest wanted) {
   std::string cel;
-  for (const DataFormat& format : DataFormats()) {
-    if (!wanted(format)) continue;
-    for (const std::string_view ending : {format.ending, format.other_ending}) {
-      if (ending.empty()) continue;
-      cel.append(cel.empty() ? "!" : " && !").append(uri).append(".endsWith('");
-      cel.append(ending).append("')");
-    }
+  for (const std::string_view ending : EndingsOf(wanted, true)) {
+    cel.append(cel.empty() ? "!" : " && !").append(uri).append(".endsWith('");
+    cel.append(ending).append("')");
   }
   return cel;
 }
@@ -292,7 +290,7 @@ void ClassesAreIndices(Checked& checked, const Rule& rule) {
   for (const auto& [index, weight] : classes.items()) {
     const bool digits = !index.empty() && index.size() <= 9 &&
                         (index == "0" || index.front() != '0') &&
-                        std::ranges::all_of(index, [](char c) { return c >= '0' && c <= '9'; });
+                        std::ranges::all_of(index, IsDigit);
     if (digits || ++wrong > kMostReports) continue;
     checked.Report(rule.path, "'" + Printable(index) + "' is not a class index (0, 1, …)");
   }

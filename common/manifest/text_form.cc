@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "common/base/ascii.h"
+
 namespace elephas::manifest {
 
 namespace {
-
-bool IsLowerOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
 bool IsSubdomain(std::string_view name) {
   while (true) {
@@ -14,7 +14,7 @@ bool IsSubdomain(std::string_view name) {
     const std::string_view part = name.substr(0, dot);
     if (part.empty() || part.front() == '-' || part.back() == '-' ||
         !std::all_of(part.begin(), part.end(),
-                     [](char c) { return c == '-' || IsLowerOrDigit(c); })) {
+                     [](char c) { return c == '-' || IsLower(c) || IsDigit(c); })) {
       return false;
     }
     if (dot == std::string_view::npos) return true;
@@ -24,9 +24,8 @@ bool IsSubdomain(std::string_view name) {
 
 bool IsConfigMapKey(std::string_view key) {
   if (key.empty() || key == "." || key.starts_with("..")) return false;
-  return std::all_of(key.begin(), key.end(), [](char c) {
-    return IsLowerOrDigit(c) || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
-  });
+  return std::all_of(key.begin(), key.end(),
+                     [](char c) { return IsAlphanumeric(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 }  // namespace
@@ -59,8 +58,7 @@ std::string_view FormWords(TextForm form) {
   switch (form) {
     case TextForm::kDnsSubdomain:
       return "must be lower-case letters, digits, '-' and '.', at most 253, each part beginning "
-             "and "
-             "ending with a letter or digit";
+             "and ending with a letter or digit";
     case TextForm::kConfigMapKey:
       return "must be letters, digits, '-', '_' and '.', at most 253, not beginning with '..'";
     case TextForm::kFree:

@@ -1,5 +1,5 @@
-// The forms that a text of the manifest may have to have, each once: as a check, as a regular expression and in
-// words.
+// The forms that a text of the manifest may have to have, each once: as a check, as a regular
+// expression and in words.
 #pragma once
 
 #include <cstddef>

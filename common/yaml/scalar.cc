@@ -6,14 +6,14 @@
 #include <cmath>
 #include <limits>
 
+#include "common/base/ascii.h"
+
 namespace elephas::manifest {
 
 namespace {
 
 using nlohmann::json;
 using Kind = Resolved::Kind;
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 bool IsOneOf(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), text) != words.end();

@@ -1,8 +1,8 @@
 // The CustomResourceDefinition of ElephasJob, made from the table of the manifest's fields so that
 // the cluster and the command line cannot disagree.
 //
-// After a change: ELEPHAS_UPDATE_DOCS=1 build/test-bin/operator_test --gtest_filter=Crd.* writes the files in the
-// tree.
+// After a change, ELEPHAS_UPDATE_DOCS=1 build/test-bin/operator_test --gtest_filter=Crd.*
+// writes the files in the tree.
 #pragma once
 
 #include <nlohmann/json.hpp>

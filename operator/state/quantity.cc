@@ -11,6 +11,8 @@
 #include <cmath>
 #include <string>
 
+#include "common/base/ascii.h"
+
 namespace elephas {
 
 namespace {
@@ -40,8 +42,6 @@ constexpr std::array kSuffixes{
 // More digits than any amount has; the exponent's bound keeps the result finite.
 constexpr std::size_t kLongest = 64;
 constexpr int kLargestExponent = 200;
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // The power of ten after "e" or "E"; nullopt when it is none.
 std::optional<double> Exponent(std::string_view text) {

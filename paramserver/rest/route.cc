@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "common/protocol/protocol.h"
+
 namespace elephas::rest {
 namespace {
 
@@ -24,8 +26,6 @@ constexpr std::array<StatusRow, 10> kStatusOf{{
     {Code::kUnavailable, 503},
     {Code::kInternal, 500},
 }};
-
-constexpr std::int64_t kMost = std::int64_t{1} << 53;  // what every JSON reader takes
 
 int HttpStatusOf(Code code) {
   for (const StatusRow& row : kStatusOf) {
@@ -49,7 +49,7 @@ Result<std::optional<Incarnation>> OptionalIncarnation(const HttpRequest& reques
   const auto text = request.header(kIncarnationHeader);
   if (!text) return std::optional<Incarnation>();
   const auto value = Parse<std::int64_t>(*text);
-  if (!value || *value < 0 || *value > kMost) {
+  if (!value || *value < 0 || *value > kMaxCount) {
     return Invalid("header " + std::string(kIncarnationHeader) + ": not a number");
   }
   return std::optional<Incarnation>(Incarnation(*value));
@@ -66,7 +66,7 @@ Result<std::int64_t> QueryInt(const HttpRequest& request, std::string_view name,
   const auto text = request.query(name);
   if (!text) return fallback;
   const auto value = Parse<std::int64_t>(*text);
-  if (!value || *value < 0 || *value > kMost) {
+  if (!value || *value < 0 || *value > kMaxCount) {
     return Invalid("query parameter " + std::string(name) + ": a whole number from 0 is expected");
   }
   return *value;
@@ -108,7 +108,7 @@ Status SkipBody(HttpRequest& request) {
 Result<std::int64_t> PathNumber(std::string_view text, std::string_view what) {
   const auto value = Parse<std::int64_t>(text);
   const bool digits = text.find_first_not_of("0123456789") == std::string_view::npos;
-  if (!value || !digits || *value > kMost) {
+  if (!value || !digits || *value > kMaxCount) {
     return NotFound("there is no such " + std::string(what));
   }
   return *value;

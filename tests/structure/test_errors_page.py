@@ -5,9 +5,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def page(request):
-    root = request.config.rootpath.parent
-    return (root / "docs" / "errors.md").read_text(encoding="utf-8")
+def page(source_dir):
+    return (source_dir / "docs" / "errors.md").read_text(encoding="utf-8")
 
 
 def first_column(page, heading):

@@ -7,8 +7,8 @@ import yaml
 
 
 @pytest.fixture(scope="module")
-def version(request):
-    text = (request.config.rootpath.parent / "CMakeLists.txt").read_text(encoding="utf-8")
+def version(source_dir):
+    text = (source_dir / "CMakeLists.txt").read_text(encoding="utf-8")
     return re.search(r"project\(elephas VERSION (\d+\.\d+\.\d+)", text).group(1)
 
 

@@ -44,11 +44,8 @@ class DatasetTest : public testing::Test {
 // What the manifest takes can be read, and nothing else.
 TEST_F(DatasetTest, EveryFormatOfTheManifestHasAReader) {
   std::string readable;
-  for (const DataFormat& format : DataFormats()) {
-    for (const std::string_view ending : {format.ending, format.other_ending}) {
-      if (ending.empty()) continue;
-      readable.append(readable.empty() ? "" : ", ").append(ending);
-    }
+  for (const std::string_view ending : EndingsOf([](const DataFormat&) { return true; }, true)) {
+    readable.append(readable.empty() ? "" : ", ").append(ending);
   }
   const std::string refusal = Refusal(folder_.Write("x.txt", "1"));
   EXPECT_TRUE(refusal.ends_with("readable are " + readable)) << refusal;
