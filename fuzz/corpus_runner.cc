@@ -1,8 +1,10 @@
-// Feeds a fuzz target every file of a folder: whole, cut short, and with single bytes changed.
+// Feeds a fuzz target every file of a folder: whole, cut short, and with single bytes changed, at as many
+// places of each file as the second argument says, evenly spread.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -19,9 +21,8 @@ void Feed(const std::string& text) {
   LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
 }
 
-void FeedDamaged(const std::string& text) {
-  constexpr std::size_t kVariants = 256;
-  const std::size_t step = std::max<std::size_t>(1, text.size() / kVariants);
+void FeedDamaged(const std::string& text, std::size_t places) {
+  const std::size_t step = std::max<std::size_t>(1, text.size() / places);
   for (std::size_t at = 0; at < text.size(); at += step) {
     Feed(text.substr(0, at));
     for (const unsigned char change : {0x01, 0x80, 0xFF}) {
@@ -35,8 +36,9 @@ void FeedDamaged(const std::string& text) {
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 2) {
-    std::fprintf(stderr, "usage: %s CORPUS-FOLDER\n", words[0]);
+  const std::size_t places = count == 3 ? std::strtoul(words[2], nullptr, 10) : 0;
+  if (places == 0) {
+    std::fprintf(stderr, "usage: %s CORPUS-FOLDER PLACES\n", words[0]);
     return 2;
   }
   std::vector<std::filesystem::path> files;
@@ -54,7 +56,7 @@ int main(int count, char** words) {
     std::ifstream file(path, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     Feed(text);
-    FeedDamaged(text);
+    FeedDamaged(text, places);
   }
   return 0;
 }

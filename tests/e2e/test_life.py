@@ -88,7 +88,9 @@ def test_clean_pod_policy(jobs, policy, workers, phases):
     jobs.wait_succeeded(name)
     wait_until(lambda: jobs.live_pods(name) == {}, 60, "no pod to run any more")
     if policy == "Running":
-        assert {pod["status"]["phase"] for pod in jobs.pods(name)} <= set(phases)
+        # A deleted one is there, and Running, until its process has ended.
+        wait_until(lambda: {pod["status"]["phase"] for pod in jobs.pods(name)} <= set(phases), 60,
+                   "pods that were deleted to be gone")
     else:
         wait_until(lambda: [pod["status"]["phase"] for pod in jobs.pods(name)] == phases, 60, f"{len(phases)} pods")
 

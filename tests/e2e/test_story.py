@@ -19,7 +19,7 @@ def _example(digits):
 
 def test_example_trains(jobs, digits):
     name = jobs.apply(_example(digits))
-    jobs.kubectl.run("wait", "--for=condition=Succeeded", f"ej/{name}", "--timeout=120s", timeout=130)
+    jobs.kubectl.run("wait", "--for=condition=Succeeded", f"ej/{name}", "--timeout=360s", timeout=370)
     table = jobs.kubectl.run("get", "ej")
     header, row = table.strip().splitlines()
     assert re.split(r"\s{2,}", header.strip()) == ["NAME", "STATE", "EPOCH", "PROGRESS", "LOSS", "WORKERS", "AGE"]
