@@ -45,7 +45,7 @@ build: setup ## Build the programs, optimised and with debug information, into b
 	@scripts/build.sh release elephas_programs
 
 .PHONY: run
-run: build ## Train examples/digits on this machine, then evaluate it on held-out rows
+run: ## Train examples/digits on this machine, then evaluate it on held-out rows
 	@scripts/run_digits.sh
 
 .PHONY: test
@@ -86,6 +86,10 @@ e2e: build setup-cluster ## The end-to-end tests alone: a cluster, the chart, jo
 .PHONY: check
 check: setup setup-tools ## Format, clang-tidy, shellcheck and Python syntax; changes nothing
 	@scripts/check.sh
+
+.PHONY: generate
+generate: setup ## Write anew what is generated: CRD, references of manifest, metrics and Keras
+	@scripts/generate.sh
 
 .PHONY: format
 format: setup-tools ## Reformat the C++ sources

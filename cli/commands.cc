@@ -52,14 +52,17 @@ bool GoodForClusters(const Options& options, const ParsedManifest& manifest) {
   if (options.command == Options::Command::kValidate && !options.for_cluster) {
     return problems.empty();
   }
+  const auto too_large = TooLargeForCluster(manifest, file);
+  Print(too_large);
+  const bool good = problems.empty() && too_large.empty();
   auto lost = LostResults(manifest, file);
   if (options.for_cluster) {
     Print(lost);
-    return problems.empty() && lost.empty();
+    return good && lost.empty();
   }
   for (ManifestProblem& warning : lost) warning.path.insert(0, "warning: ");
   Print(lost);
-  return problems.empty();
+  return good;
 }
 
 // Reads the manifest; nullopt, with every problem printed, when there is no valid one.
@@ -191,7 +194,7 @@ int Validate(const Options& options) {
   const auto loaded = Load(options);
   if (!loaded || !GoodForClusters(options, loaded->manifest)) return kExitUsage;
   std::cout << options.manifest << ": valid\n";
-  return kExitDone;
+  return kExitSuccess;
 }
 
 int RunJob(const Options& options) {
@@ -218,7 +221,7 @@ int RunJob(const Options& options) {
     } else {
       std::cout << job << ": spec.runPolicy.suspend is true, nothing was started\n";
     }
-    return kExitDone;
+    return kExitSuccess;
   }
   local.run_folder = options.run_folder;
   local.resume = options.resume;
@@ -229,7 +232,7 @@ int RunJob(const Options& options) {
   const auto exit_code = RunLocally(*manifest, local, *reporter);
   if (exit_code.ok()) return *exit_code;
   std::cerr << "elephas: " << TerminalText(exit_code.status().message()) << "\n";
-  return kExitFailed;
+  return kExitFailure;
 }
 
 int RunOnCluster(const Options& options) {

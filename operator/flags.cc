@@ -2,16 +2,15 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/base/program.h"
 #include "common/base/version.h"
 
 namespace elephas {
 
-std::optional<OperatorFlags> ParseOperatorFlags(int argc, char** argv, int& exit_code) {
-  OperatorFlags flags;
-  Settings& settings = flags.settings;
-  bool no_network_policy = false;
-  CLI::App app("Runs ElephasJobs on Kubernetes.", "elephas-operator");
-  app.set_version_flag("--version", VersionLine("elephas-operator"));
+namespace {
+
+// What the operator serves and which jobs are its own.
+void AddServiceFlags(CLI::App& app, OperatorFlags& flags) {
   app.add_option("--namespace", flags.namespaces,
                  "namespace whose jobs are run; repeatable, all when left out")
       ->allow_extra_args(false)
@@ -27,7 +26,10 @@ std::optional<OperatorFlags> ParseOperatorFlags(int argc, char** argv, int& exit
   app.add_option("--concurrency", flags.concurrency, "jobs that are worked on at the same time")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
+}
 
+// What the jobs' pods get.
+void AddPodFlags(CLI::App& app, Settings& settings, bool& no_network_policy) {
   const auto image = [&](const char* name, std::string& value, const char* what, const char* env) {
     app.add_option(name, value, what)->capture_default_str()->envname(env);
   };
@@ -48,7 +50,9 @@ std::optional<OperatorFlags> ParseOperatorFlags(int argc, char** argv, int& exit
                  "namespace that may read parameter servers' metrics; repeatable")
       ->allow_extra_args(false);
   app.add_flag("--no-network-policy", no_network_policy, "make no NetworkPolicy for each job");
+}
 
+void AddProcessFlags(CLI::App& app, OperatorFlags& flags) {
   app.add_flag("--leader-elect", flags.leader_elect, "work only while holding the Lease");
   app.add_option("--lease-name", flags.lease_name, "name of the Lease")->capture_default_str();
   app.add_option("--lease-namespace", flags.lease_namespace, "where the Lease and the operator are")
@@ -62,17 +66,29 @@ std::optional<OperatorFlags> ParseOperatorFlags(int argc, char** argv, int& exit
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
   app.add_flag("--print-crd", flags.print_crd,
                "print the definition of ElephasJob for kubectl apply, and end");
+}
+
+}  // namespace
+
+std::optional<OperatorFlags> ParseOperatorFlags(int argc, char** argv, int& exit_code) {
+  OperatorFlags flags;
+  bool no_network_policy = false;
+  CLI::App app("Runs ElephasJobs on Kubernetes.", "elephas-operator");
+  app.set_version_flag("--version", VersionLine("elephas-operator"));
+  AddServiceFlags(app, flags);
+  AddPodFlags(app, flags.settings, no_network_policy);
+  AddProcessFlags(app, flags);
   try {
     app.parse(argc, argv);
     if (flags.leader_elect && flags.lease_namespace.empty()) {
       throw CLI::ValidationError("--lease-namespace", "is needed by --leader-elect");
     }
   } catch (const CLI::ParseError& error) {
-    exit_code = app.exit(error) == 0 ? 0 : 2;
+    exit_code = app.exit(error) == 0 ? kExitSuccess : kExitUsage;
     return std::nullopt;
   }
-  settings.network_policy = !no_network_policy;
-  settings.operator_namespace = flags.lease_namespace;
+  flags.settings.network_policy = !no_network_policy;
+  flags.settings.operator_namespace = flags.lease_namespace;
   return flags;
 }
 

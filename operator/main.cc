@@ -12,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/program.h"
 #include "common/http/server.h"
 #include "kube/event_recorder.h"
 #include "kube/guard.h"
@@ -26,8 +27,6 @@
 namespace elephas {
 namespace {
 
-constexpr int kFailed = 1;
-constexpr int kBadUsage = 2;
 constexpr std::chrono::seconds kGrace{5};
 // What of the API server's answers is in memory at once. An object in etcd has 1.5 MiB; a manifest
 // that a Secret can hold, 1. A page of large objects is asked for again in smaller ones.
@@ -61,17 +60,6 @@ Result<kube::RestConfig> FindCluster(const OperatorFlags& flags) {
   return kube::LoadKubeconfig(options, environment);
 }
 
-// From here on these signals only end AwaitSignal(): threads inherit the mask.
-sigset_t BlockSignals() {
-  std::signal(SIGPIPE, SIG_IGN);
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  return ends;
-}
-
 // One name for each start, so that a Lease left by a former one is not taken for ours.
 std::string Identity(const OperatorFlags& flags) {
   char host[256] = "operator";
@@ -103,20 +91,73 @@ HttpReply Answer(const HttpRequest& request, const Controller& controller, Opera
   return reply;
 }
 
+// Health and metrics, also while another operator leads.
+Result<std::unique_ptr<HttpServer>> ServeHealth(const OperatorFlags& flags, Controller& controller,
+                                                OperatorMetrics& metrics,
+                                                const std::atomic<bool>& leading) {
+  HttpServer::Options options;
+  options.address = flags.address;
+  options.port = flags.port;
+  options.max_connections = 64;  // probes and monitors; each may be a thread
+  options.progress_timeout = std::chrono::seconds(5);
+  return HttpServer::Start(options, [&](HttpRequest& request) {
+    auto reply = kube::Guarded(metrics, "http", request.path(), [&]() -> Result<HttpReply> {
+      return Answer(request, controller, metrics, leading);
+    });
+    if (reply.ok()) return *std::move(reply);
+    HttpReply failed;
+    failed.status = 500;
+    failed.content_type = "text/plain; charset=utf-8";
+    failed.body = "internal error\n";
+    return failed;
+  });
+}
+
+// Runs the controller while this process holds the Lease. Ends by itself only when the Lease is
+// lost: then another operator works already, `lost` is set, and SIGTERM ends this process, which
+// starts again from nothing. The arguments must outlive the thread.
+std::jthread Elect(const OperatorFlags& flags, kube::Client& client, const Clock& clock,
+                   Controller& controller, OperatorMetrics& metrics, std::atomic<bool>& leading,
+                   std::atomic<bool>& lost) {
+  return std::jthread([&](const std::stop_token& stop) {
+    kube::LeaderElector elector(
+        client, clock,
+        {.ns = flags.lease_namespace, .name = flags.lease_name, .identity = Identity(flags)},
+        metrics);
+    const auto lead = [&] {
+      leading = true;
+      LogInfo("leading", {{"lease", flags.lease_name}});
+      controller.Start();
+    };
+    const auto asked = kube::Guarded(metrics, "lease", flags.lease_name, [&] {
+      return Result<bool>(elector.Run(stop, lead, [&] { controller.Stop(); }));
+    });
+    if (asked.ok() && *asked) return;
+    lost = true;
+    kill(getpid(), SIGTERM);
+  });
+}
+
+void AwaitSignal(const sigset_t& ends) {
+  int signal = 0;
+  while (sigwait(&ends, &signal) != 0) {
+  }
+}
+
 int Run(const OperatorFlags& flags) {
   ReturnMemory();
-  const sigset_t ends = BlockSignals();
+  const sigset_t ends = BlockSignals({SIGTERM, SIGINT});
   if (Status log =
           InitLog({.role = "operator", .format = flags.log_format, .level = flags.log_level});
       !log.ok()) {
-    return Complain(kBadUsage, log.message());
+    return Complain(kExitUsage, log.message());
   }
   const SystemClock clock;
   OperatorMetrics metrics;
   const auto config = FindCluster(flags);
-  if (!config.ok()) return Complain(kFailed, config.status().message());
+  if (!config.ok()) return Complain(kExitFailure, config.status().message());
   const auto client = kube::MakeRestClient(*config, kClientBounds, metrics);
-  if (!client.ok()) return Complain(kFailed, client.status().message());
+  if (!client.ok()) return Complain(kExitFailure, client.status().message());
 
   kube::EventRecorder recorder(**client, clock, {.instance = flags.identity}, metrics);
   recorder.Start();
@@ -135,57 +176,19 @@ int Run(const OperatorFlags& flags) {
        .concurrency = flags.concurrency});
   std::atomic<bool> leading = !flags.leader_elect;
 
-  HttpServer::Options http;
-  http.address = flags.address;
-  http.port = flags.port;
-  http.max_connections = 64;  // probes and monitors; each may be a thread
-  http.progress_timeout = std::chrono::seconds(5);
-  auto server = HttpServer::Start(http, [&](HttpRequest& request) {
-    auto reply = kube::Guarded(metrics, "http", request.path(), [&]() -> Result<HttpReply> {
-      return Answer(request, controller, metrics, leading);
-    });
-    if (reply.ok()) return *std::move(reply);
-    HttpReply failed;
-    failed.status = 500;
-    failed.content_type = "text/plain; charset=utf-8";
-    failed.body = "internal error\n";
-    return failed;
-  });
-  if (!server.ok()) return Complain(kFailed, server.status().message());
+  auto server = ServeHealth(flags, controller, metrics, leading);
+  if (!server.ok()) return Complain(kExitFailure, server.status().message());
   LogInfo("listening", {{"port", (*server)->port()}});
 
-  // Ends by itself only when the Lease is lost: then another operator works already, and this
-  // process starts again from nothing.
   std::jthread election;
   std::atomic<bool> lost = false;
   if (flags.leader_elect) {
-    election = std::jthread([&](const std::stop_token& stop) {
-      kube::LeaderElector elector(
-          **client, clock,
-          {.ns = flags.lease_namespace, .name = flags.lease_name, .identity = Identity(flags)},
-          metrics);
-      const auto asked = kube::Guarded(metrics, "lease", flags.lease_name, [&] {
-        return Result<bool>(elector.Run(
-            stop,
-            [&] {
-              leading = true;
-              LogInfo("leading", {{"lease", flags.lease_name}});
-              controller.Start();
-            },
-            [&] { controller.Stop(); }));
-      });
-      if (asked.ok() && *asked) return;
-      lost = true;
-      kill(getpid(), SIGTERM);
-    });
+    election = Elect(flags, **client, clock, controller, metrics, leading, lost);
   } else {
     metrics.Leading(true);
     controller.Start();
   }
-
-  int signal = 0;
-  while (sigwait(&ends, &signal) != 0) {
-  }
+  AwaitSignal(ends);
   LogInfo("stopping", {{"reason", lost ? "the Lease is lost" : "signal"}});
   if (election.joinable()) {
     election.request_stop();
@@ -194,7 +197,7 @@ int Run(const OperatorFlags& flags) {
   controller.Stop();
   recorder.Stop();
   (*server)->Stop(kGrace);
-  return lost ? Complain(kFailed, "the Lease is lost") : 0;
+  return lost ? Complain(kExitFailure, "the Lease is lost") : 0;
 }
 
 }  // namespace

@@ -22,6 +22,8 @@
 #include "common/base/log.h"
 #include "common/base/names.h"
 #include "common/base/own_file.h"
+#include "common/base/program.h"
+#include "common/http/reply.h"
 #include "common/http/server.h"
 #include "common/manifest/job_spec.h"
 #include "paramserver/exit_when_done.h"
@@ -33,8 +35,6 @@
 namespace elephas {
 namespace {
 
-constexpr int kFailed = 1;
-constexpr int kBadUsage = 2;
 constexpr std::chrono::seconds kGrace{10};
 
 int Complain(int exit_code, const std::string& message) {
@@ -49,7 +49,7 @@ int Complain(int exit_code, const std::string& message) {
 }
 
 int Complain(const Status& status) {
-  return Complain(status.code() == Code::kInvalid ? kBadUsage : kFailed, status.message());
+  return Complain(status.code() == Code::kInvalid ? kExitUsage : kExitFailure, status.message());
 }
 
 // Not aside and renamed: the file is one that the kubelet holds.
@@ -93,7 +93,7 @@ int CannotStart(const ServerFlags& flags, const Status& status) {
       flags, {{"state", "Failed"}, {"reason", std::string(reason)}, {"message", status.message()}});
   std::string message(reason);
   message.append(": ").append(status.message());
-  return Complain(kFailed, message);
+  return Complain(kExitFailure, message);
 }
 
 Result<ParsedManifest> LoadJob(const ServerFlags& flags) {
@@ -111,16 +111,6 @@ Result<ParsedManifest> LoadJob(const ServerFlags& flags) {
                    std::to_string(servers - 1));
   }
   return manifest;
-}
-
-Result<std::string> LoadToken(const std::string& path) {
-  ELEPHAS_ASSIGN_OR_RETURN(std::string token, ReadWholeFile(path, 4096));
-  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
-  for (const char c : token) {
-    if (c <= ' ' || c > '~') return Invalid(path + ": a token is one line of visible characters");
-  }
-  if (token.empty()) return Invalid(path + ": the token is empty");
-  return token;
 }
 
 Result<std::unique_ptr<JobService>> CreateService(const JobSpec& spec, const ServerFlags& flags,
@@ -154,20 +144,10 @@ Result<std::unique_ptr<HttpServer>> ServeMetrics(const ServerFlags& flags, RestH
     if (path == "/metrics" || path == "/healthz" || path == "/readyz") {
       return handler.Handle(request);
     }
-    HttpReply reply;
-    reply.status = 404;
-    reply.body = R"({"error":"not_found","message":"there is no such path"})";
-    return reply;
+    return ErrorReply(404, Code::kNotFound, "there is no such path");
   });
   if (server.ok()) LogInfo("serving metrics", {{"port", (*server)->port()}});
   return server;
-}
-
-HttpReply NotYet() {
-  HttpReply reply;
-  reply.status = 503;
-  reply.body = R"({"error":"unavailable","message":"the server is starting"})";
-  return reply;
 }
 
 // Without --url: where a worker on this machine reaches the server.
@@ -186,17 +166,6 @@ void RaiseDescriptorLimit() {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// From here on these signals only end AwaitEnd(): threads inherit the mask.
-sigset_t BlockSignals() {
-  std::signal(SIGPIPE, SIG_IGN);
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  return ends;
-}
-
 // Returns how to exit.
 int AwaitEnd(const sigset_t& ends, const ServerFlags& flags, const std::string& token,
              JobService& service) {
@@ -212,7 +181,7 @@ int AwaitEnd(const sigset_t& ends, const ServerFlags& flags, const std::string& 
     if (service.Fenced()) {
       LogError("stopping", {{"reason", "another process has taken over this server"}});
       // In a pod a failure would start it again, and it would take over in its turn.
-      return flags.exit_when_done ? 0 : kFailed;
+      return flags.exit_when_done ? 0 : kExitFailure;
     }
   }
   LogInfo("stopping", {{"reason", "the job is over"}});
@@ -228,31 +197,14 @@ nlohmann::json LastStatus(JobService& service) {
   return status;
 }
 
-int Serve(const ServerFlags& flags) {
-  const sigset_t ends = BlockSignals();
-  RaiseDescriptorLimit();
-  if (Status status =
-          InitLog({.role = "paramserver", .format = flags.log_format, .level = flags.log_level});
-      !status.ok()) {
-    return Complain(kBadUsage, status.message());
-  }
-  auto manifest = LoadJob(flags);
-  if (!manifest.ok()) return Complain(kBadUsage, manifest.status().message());
-  auto token = LoadToken(flags.token_file);
-  if (!token.ok()) return Complain(kBadUsage, token.status().message());
-  if (Status status = InitLog({.role = "paramserver",
-                               .job = manifest->spec.name,
-                               .format = flags.log_format,
-                               .level = flags.log_level});
-      !status.ok()) {
-    return Complain(kBadUsage, status.message());
-  }
-
+// Serves until the end; returns how to exit.
+int ServeJob(const ServerFlags& flags, const ParsedManifest& manifest, const std::string& token,
+             const sigset_t& ends) {
   const SystemClock clock;
-  auto service = CreateService(manifest->spec, flags, clock);
+  auto service = CreateService(manifest.spec, flags, clock);
   if (!service.ok()) return CannotStart(flags, service.status());
-  RestHandler handler(**service, {.token = *token,
-                                  .manifest = manifest->document,
+  RestHandler handler(**service, {.token = token,
+                                  .manifest = manifest.document,
                                   .uid = flags.uid,
                                   .server_index = flags.index});
   HttpServer::Options http;
@@ -260,10 +212,11 @@ int Serve(const ServerFlags& flags) {
   http.port = flags.port;
   // Who joins is told the servers' addresses, and ours may be known only once the port is.
   std::atomic<bool> addressed = false;
-  auto server = HttpServer::Start(
-      http, [&](HttpRequest& request) { return addressed ? handler.Handle(request) : NotYet(); });
+  auto server = HttpServer::Start(http, [&](HttpRequest& request) {
+    return addressed ? handler.Handle(request)
+                     : ErrorReply(503, Code::kUnavailable, "the server is starting");
+  });
   if (!server.ok()) return Complain(server.status());
-
   auto metrics = ServeMetrics(flags, handler);
   if (!metrics.ok()) return Complain(metrics.status());
 
@@ -275,25 +228,37 @@ int Serve(const ServerFlags& flags) {
   if (flags.index > 0) {
     peer = std::make_unique<PeerClient>(**service,
                                         PeerClient::Options{.coordinator_url = flags.coordinator,
-                                                            .token = *token,
+                                                            .token = token,
                                                             .index = flags.index,
                                                             .own_url = url});
   }
   LogInfo("listening", {{"port", port}, {"server", flags.index}, {"uid", flags.uid}});
   if (!flags.port_file.empty()) {
-    if (Status status = WriteWholeFile(flags.port_file, std::to_string(port) + "\n");
-        !status.ok()) {
-      return Complain(kFailed, status.message());
-    }
+    const Status told = WriteWholeFile(flags.port_file, std::to_string(port) + "\n");
+    if (!told.ok()) return Complain(kExitFailure, told.message());
   }
 
-  const int exit_code = AwaitEnd(ends, flags, *token, **service);
+  const int exit_code = AwaitEnd(ends, flags, token, **service);
   WriteTerminationLog(flags, LastStatus(**service));
   (*service)->Shutdown();  // first: it wakes the requests that wait, so that they can be answered
   if (peer) peer->Stop();
   if (*metrics) (*metrics)->Stop(kGrace);
   (*server)->Stop(kGrace);
   return exit_code;
+}
+
+int Serve(const ServerFlags& flags) {
+  const sigset_t ends = BlockSignals({SIGTERM, SIGINT});
+  RaiseDescriptorLimit();
+  LogOptions log{.role = "paramserver", .format = flags.log_format, .level = flags.log_level};
+  if (Status status = InitLog(log); !status.ok()) return Complain(kExitUsage, status.message());
+  const auto manifest = LoadJob(flags);
+  if (!manifest.ok()) return Complain(kExitUsage, manifest.status().message());
+  const auto token = ReadToken(flags.token_file);
+  if (!token.ok()) return Complain(kExitUsage, token.status().message());
+  log.job = manifest->spec.name;
+  if (Status status = InitLog(log); !status.ok()) return Complain(kExitUsage, status.message());
+  return ServeJob(flags, *manifest, *token, ends);
 }
 
 }  // namespace

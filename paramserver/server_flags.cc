@@ -3,16 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
+#include "common/base/program.h"
 #include "common/base/version.h"
 
 namespace elephas {
 
-std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_code) {
-  ServerFlags flags;
-  double lease_seconds = 15, patience_seconds = 3, commit_seconds = 5;
-  CLI::App app("The parameter server of one ElephasJob.", "elephas-paramserver");
-  app.set_version_flag("--version", VersionLine("elephas-paramserver"));
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+namespace {
+
+void AddJobFlags(CLI::App& app, ServerFlags& flags) {
   app.add_option("--job", flags.job_file, "the manifest (YAML or JSON)")
       ->required()
       ->envname("ELEPHAS_JOB_FILE");
@@ -26,6 +24,14 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
   app.add_option("--base", flags.base, "folder that relative paths of the manifest start from")
       ->capture_default_str()
       ->envname("ELEPHAS_BASE");
+  app.add_flag("--resume", flags.resume, "as spec.checkpoint.resume: latest")
+      ->envname("ELEPHAS_RESUME");
+  app.add_flag("--exit-when-done", flags.exit_when_done,
+               "end when the job is over and its workers have been told")
+      ->envname("ELEPHAS_EXIT_WHEN_DONE");
+}
+
+void AddNetworkFlags(CLI::App& app, ServerFlags& flags) {
   app.add_option("--address", flags.address, "address to listen on")
       ->capture_default_str()
       ->envname("ELEPHAS_ADDRESS");
@@ -46,25 +52,31 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
       ->envname("ELEPHAS_COORDINATOR");
   app.add_option("--url", flags.url, "base URL under which workers reach this server")
       ->envname("ELEPHAS_SERVER_URL");
-  app.add_option("--lease-seconds", lease_seconds, "how long a lease lasts without a sign of life")
+}
+
+// Lengths of time, in seconds as they stand on the command line.
+struct Times {
+  double lease = 15, group_patience = 3, group_commit = 5;
+};
+
+void AddTimes(CLI::App& app, Times& times) {
+  app.add_option("--lease-seconds", times.lease, "how long a lease lasts without a sign of life")
       ->capture_default_str()
       ->check(CLI::Range(0.05, 86400.0))
       ->envname("ELEPHAS_LEASE_SECONDS");
-  app.add_option("--group-patience-seconds", patience_seconds,
+  app.add_option("--group-patience-seconds", times.group_patience,
                  "how long workers that can form a group wait for the others")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 86400.0))
       ->envname("ELEPHAS_GROUP_PATIENCE_SECONDS");
-  app.add_option("--group-commit-seconds", commit_seconds,
+  app.add_option("--group-commit-seconds", times.group_commit,
                  "about how often a group commits its rounds within an epoch")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 86400.0))
       ->envname("ELEPHAS_GROUP_COMMIT_SECONDS");
-  app.add_flag("--resume", flags.resume, "as spec.checkpoint.resume: latest")
-      ->envname("ELEPHAS_RESUME");
-  app.add_flag("--exit-when-done", flags.exit_when_done,
-               "end when the job is over and its workers have been told")
-      ->envname("ELEPHAS_EXIT_WHEN_DONE");
+}
+
+void AddLogFlags(CLI::App& app, ServerFlags& flags) {
   app.add_option("--termination-log", flags.termination_log,
                  "file that gets the job's last status, as JSON of at most 4096 bytes")
       ->envname("ELEPHAS_TERMINATION_LOG");
@@ -73,6 +85,24 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
   app.add_option("--log-level", flags.log_level,
                  "debug, info, warning, error or off (ELEPHAS_LOG_LEVEL)")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
+}
+
+std::chrono::milliseconds Milliseconds(double seconds) {
+  return std::chrono::milliseconds(std::llround(seconds * 1000));
+}
+
+}  // namespace
+
+std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_code) {
+  ServerFlags flags;
+  Times times;
+  CLI::App app("The parameter server of one ElephasJob.", "elephas-paramserver");
+  app.set_version_flag("--version", VersionLine("elephas-paramserver"));
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  AddJobFlags(app, flags);
+  AddNetworkFlags(app, flags);
+  AddTimes(app, times);
+  AddLogFlags(app, flags);
   try {
     app.parse(argc, argv);
     if (flags.uid.empty()) throw CLI::ValidationError("--uid", "must not be empty");
@@ -80,15 +110,12 @@ std::optional<ServerFlags> ParseServerFlags(int argc, char** argv, int& exit_cod
       throw CLI::ValidationError("--coordinator", "is needed by servers other than 0");
     }
   } catch (const CLI::ParseError& error) {
-    exit_code = app.exit(error) == 0 ? 0 : 2;
+    exit_code = app.exit(error) == 0 ? kExitSuccess : kExitUsage;
     return std::nullopt;
   }
-  const auto time = [](double seconds) {
-    return std::chrono::milliseconds(std::llround(seconds * 1000));
-  };
-  flags.lease = time(lease_seconds);
-  flags.group_patience = time(patience_seconds);
-  flags.group_commit = time(commit_seconds);
+  flags.lease = Milliseconds(times.lease);
+  flags.group_patience = Milliseconds(times.group_patience);
+  flags.group_commit = Milliseconds(times.group_commit);
   return flags;
 }
 

@@ -8,8 +8,8 @@ The source is the OpenAPI document inside the Go module k8s.io/kubernetes, at th
 tests/cluster/programs/go.mod asks for, so the module's checksum is in go.sum. Only facts are taken: types, the names
 and types of their fields, what is required, and the words that an enumeration has; no descriptions.
 
-To move to another Kubernetes: change the version there, run this, then ELEPHAS_UPDATE_DOCS=1
-build/test-bin/operator_test --gtest_filter=Crd.*, which makes the CustomResourceDefinition anew.
+To move to another Kubernetes: change the version there, run this, then `make generate`, which makes
+the CustomResourceDefinition anew.
 """
 
 import argparse

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Holds the folders against docs/structure.txt: who may include whom, and how much a folder may hold.
+"""Holds the folders against docs/structure.txt: who may include whom, and how much a folder or a function may hold.
 
 structure.py [ROOT]: prints a line for each include against the arrows, each folder that the file does not know,
-each arrow that nothing uses, each circle and each folder with too many sources; exits with 1 when there is one.
+each arrow that nothing uses, each circle, each folder with too many sources and each function that is too long;
+exits with 1 when there is one.
+
+A function may be longer when the comment above it calls it a table; tests, which hold many, are not measured.
 
 Unit tests (*_test.cc) and what is under testing/ may include anything of their own component and of those below
 it; nothing else may include from testing/.
@@ -12,6 +15,7 @@ import re
 import sys
 
 MAX_SOURCES = 30  # in one folder, unit tests not counted
+MAX_LINES = 60  # of one function
 COMPONENTS = ("common", "kube", "paramserver", "operator", "worker", "cli")
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 
@@ -61,6 +65,42 @@ def circle(arrows):
     return None
 
 
+def long_functions(text):
+    """(line, name, lines) of each function with more than MAX_LINES; of sources as clang-format writes them."""
+    lines = text.splitlines()
+    first = None  # line of the outermost function that is open
+    for number, line in enumerate(lines):
+        if first is None:
+            if line.endswith("{") and _opens_function(lines, number):
+                first = _first_line(lines, number)
+                if _indentation(lines[first]) not in (0, 2):
+                    first = None
+        elif line.strip().startswith("}") and _indentation(line) == _indentation(lines[first]):
+            length = number - first + 1
+            if length > MAX_LINES and "table" not in lines[first - 1].lower():
+                yield first + 1, re.split(r"\(", lines[first])[0].split()[-1].lstrip("*&"), length
+            first = None
+
+
+def _indentation(line):
+    return len(line) - len(line.lstrip())
+
+
+def _first_line(lines, number):
+    """Where the declaration begins whose body opens on a line."""
+    while number > 0 and "(" not in lines[number]:
+        number -= 1
+    while number > 0 and lines[number].count(")") > lines[number].count("("):
+        number -= 1
+    return number
+
+
+def _opens_function(lines, number):
+    text = " ".join(line.strip() for line in lines[max(0, number - 6):number + 1])
+    head = re.split(r"[;}]|//", text)[-1]
+    return "(" in head and not re.search(r"\b(namespace|class|struct|enum|union|extern)\b[^()]*\{$|=\s*\{$", head)
+
+
 def problems(root, arrows):
     """A line for everything that is wrong."""
     found, used, counts = [], set(), {}
@@ -74,7 +114,11 @@ def problems(root, arrows):
                 found.append(f"{path}: docs/structure.txt does not know the folder {folder}")
                 continue
         component = path.parts[0]
-        for name in INCLUDE.findall((root / path).read_text(encoding="utf-8")):
+        text = (root / path).read_text(encoding="utf-8")
+        if not test:
+            found += [f"{path}:{line}: {name} has {length} lines; {MAX_LINES} are the most"
+                      for line, name, length in long_functions(text)]
+        for name in INCLUDE.findall(text):
             target = pathlib.PurePosixPath(name).parent.as_posix()
             if target == folder or "/" not in name:
                 continue

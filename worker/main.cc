@@ -9,7 +9,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <iostream>
@@ -19,10 +18,10 @@
 #include <string_view>
 #include <thread>
 
-#include "common/base/atomic_file.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/names.h"
+#include "common/base/program.h"
 #include "common/base/version.h"
 #include "common/manifest/job_spec.h"
 #include "worker/device/device.h"
@@ -41,11 +40,6 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
-
-constexpr int kSucceeded = names::kWorkerJobSucceeded;
-constexpr int kGaveUp = 1;
-constexpr int kUsage = 2;
-constexpr int kJobFailed = names::kWorkerJobFailed;
 
 // Between tries of what a server that starts again cannot answer yet.
 constexpr milliseconds kFirstPause{20};
@@ -112,17 +106,22 @@ void KeepMemory() {
 #endif
 }
 
+// The job fails with it. False: the server could not be told.
+bool TellFailure(JobClient& client, const std::string& worker, std::string_view reason,
+                 const std::string& message) {
+  const Status told = client.Fail(worker, std::string(reason), message);
+  if (told.ok()) return true;
+  LogError("failure could not be told", {{"worker", worker}, {"message", told.message()}});
+  return false;
+}
+
 // Should another job take the folder over, this one must end before the two mix their results.
 Result<std::unique_ptr<OutputGuard>> ClaimOutput(const JobSpec& spec, const std::string& uid,
                                                  const WorkerOptions& options) {
   return OutputGuard::Claim(spec, uid, options.base, [&options](const Status& why) {
     LogError("the output folder is lost", {{"worker", options.name}, {"message", why.message()}});
     JobClient client(options.server, options.token);
-    const Status told = client.Fail(options.name, std::string(names::kOutputInUse), why.message());
-    if (!told.ok()) {
-      LogError("failure could not be told",
-               {{"worker", options.name}, {"message", told.message()}});
-    }
+    (void)TellFailure(client, options.name, names::kOutputInUse, why.message());
   });
 }
 
@@ -131,14 +130,172 @@ int CannotWrite(const Status& status, const WorkerOptions& options, JobClient& c
   LogError("the results could not be written",
            {{"worker", options.name}, {"message", status.message()}});
   const std::string_view reason = LastingOutputReason(status);
-  if (reason.empty()) return kGaveUp;
-  const Status told = client.Fail(options.name, std::string(reason), status.message());
-  if (!told.ok()) {
-    LogError("failure could not be told", {{"worker", options.name}, {"message", told.message()}});
-    return kGaveUp;
-  }
-  return kJobFailed;
+  if (reason.empty()) return kExitFailure;
+  const bool told = TellFailure(client, options.name, reason, status.message());
+  return told ? kExitJobFailed : kExitFailure;
 }
+
+// What the process computes with, opened once.
+struct Equipment {
+  Result<WorkerDevice> device;
+  Result<std::unique_ptr<CollectiveProvider>> collective;
+  Result<std::unique_ptr<StepGraphProvider>> graphs;
+};
+
+Equipment OpenEquipment(const JobSpec& spec, const std::string& worker) {
+  Result<WorkerDevice> device = OpenDevice(spec.workers.device);
+  if (device.ok()) {
+    LogInfo("computing",
+            {{"worker", worker}, {"message", "on " + device->name}, {"reason", device->why_cpu}});
+    UsePrecision(spec.workers.precision);
+  }
+  const bool on_gpu = device.ok() && !device->device.is_cpu();
+  Equipment equipment{std::move(device), OpenCollective(spec, on_gpu), OpenStepGraphs(on_gpu)};
+  if (!equipment.graphs.ok()) {
+    LogWarning("training steps are not recorded",
+               {{"worker", worker}, {"reason", equipment.graphs.status().message()}});
+  }
+  return equipment;
+}
+
+// Sessions end without any work while another server than 0 starts again, for which there is as much
+// patience as for server 0. Joining again without having done anything, in one incarnation, for
+// longer than that says that joining does not help.
+class RejoinPatience {
+ public:
+  explicit RejoinPatience(std::chrono::seconds limit) : limit_(limit) {}
+  // Waits before the next try; false: there is no use in one.
+  bool Wait(const SessionEnd& end, Incarnation incarnation) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool new_start = end.worked || last_ != incarnation;
+    last_ = incarnation;
+    if (new_start) {
+      in_vain_since_ = now;
+      pause_ = kFirstPause;
+      return true;
+    }
+    if (now - in_vain_since_ >= limit_) return false;
+    std::this_thread::sleep_for(pause_);
+    pause_ = std::min(pause_ * 2, kLongestPause);
+    return true;
+  }
+
+ private:
+  std::chrono::seconds limit_;
+  std::chrono::steady_clock::time_point in_vain_since_ = std::chrono::steady_clock::now();
+  milliseconds pause_ = kFirstPause;
+  Incarnation last_;
+};
+
+// One worker from its first join to its end. One thread.
+class WorkerRun {
+ public:
+  WorkerRun(const WorkerOptions& options, const JobSpec& spec, std::string uid, JobClient& client,
+            WorkMeter& meter)
+      : options_(options),
+        spec_(spec),
+        uid_(std::move(uid)),
+        client_(client),
+        meter_(meter),
+        equipment_(OpenEquipment(spec, options.name)) {}
+
+  // Returns how to exit.
+  int Run() {
+    RejoinPatience patience(options_.server_timeout);
+    for (;;) {
+      const Result<JoinReply> joined = Join();
+      if (!joined.ok()) {
+        LogError("could not join",
+                 {{"worker", options_.name}, {"message", joined.status().message()}});
+        return kExitFailure;
+      }
+      meter_.CountJoin();
+      const Heartbeat heartbeat(options_.server, options_.token, *joined);
+      if (!joined->over) {
+        if (Status loaded = Load(joined->seed); !loaded.ok()) return CannotRun(loaded);
+        if (Status claimed = Claim(); !claimed.ok()) return CannotWrite(claimed, options_, client_);
+      }
+      const SessionEnd end = joined->over ? AskHowItEnded(*joined) : Work(*joined);
+      if (end.kind != SessionEnd::Kind::kRejoin && output_ != nullptr) output_->Release();
+      if (end.kind == SessionEnd::Kind::kSucceeded) return kExitSuccess;
+      if (end.kind == SessionEnd::Kind::kFailed) {
+        LogError("the job failed", {{"worker", options_.name}, {"message", end.message}});
+        return kExitJobFailed;
+      }
+      LogInfo("joining again", {{"worker", options_.name}, {"reason", end.message}});
+      if (!patience.Wait(end, joined->incarnation)) {
+        LogError("giving up", {{"worker", options_.name}, {"message", end.message}});
+        return kExitFailure;
+      }
+    }
+  }
+
+ private:
+  Result<JoinReply> Join() {
+    JobClient::Offer offer;
+    if (equipment_.collective.ok()) {
+      offer.collective = (*equipment_.collective)->name();
+    } else {
+      offer.why_none = equipment_.collective.status().message();
+    }
+    return Patiently(options_.server_timeout, [&] {
+      StayAwayIfLeaving();
+      return client_.Join(options_.name, offer);
+    });
+  }
+
+  // Once for each seed: other servers may have drawn another.
+  Status Load(std::uint64_t seed) {
+    if (job_ != nullptr && job_->seed == seed) return OkStatus();
+    if (!equipment_.device.ok()) return equipment_.device.status();
+    if (spec_.transport == Transport::kNccl && !equipment_.collective.ok()) {
+      return Invalid("spec.transport is nccl, but " + equipment_.collective.status().message());
+    }
+    ELEPHAS_ASSIGN_OR_RETURN(job_, LoadJob(spec_, options_.base, seed, equipment_.device->device));
+    KeepMemory();  // not earlier: what loading needed for a moment should go back
+    return OkStatus();
+  }
+
+  Status Claim() {
+    if (output_ != nullptr) return OkStatus();
+    ELEPHAS_ASSIGN_OR_RETURN(output_, ClaimOutput(spec_, uid_, options_));
+    return OkStatus();
+  }
+
+  // For a worker that comes when all is done: it touches neither the data nor the output folder,
+  // which may be another job's by now.
+  SessionEnd AskHowItEnded(const JoinReply& joined) {
+    const Result<LeaseReply> reply =
+        client_.AcquireLease(joined.worker, joined.incarnation, milliseconds(0), false);
+    if (!reply.ok()) return {SessionEnd::Kind::kRejoin, reply.status().message()};
+    if (reply->state == LeaseReply::State::kSucceeded) return {SessionEnd::Kind::kSucceeded, ""};
+    if (reply->state == LeaseReply::State::kFailed) {
+      return {SessionEnd::Kind::kFailed, reply->message};
+    }
+    return {SessionEnd::Kind::kRejoin, "the job goes on"};
+  }
+
+  int CannotRun(const Status& why) {
+    LogError("the job cannot run", {{"worker", options_.name}, {"message", why.message()}});
+    (void)TellFailure(client_, options_.name, "InvalidJob", why.message());
+    return kExitJobFailed;
+  }
+
+  SessionEnd Work(const JoinReply& joined) {
+    return RunSession(*job_, joined, uid_, options_.token, client_, meter_,
+                      equipment_.collective.ok() ? equipment_.collective->get() : nullptr,
+                      equipment_.graphs.ok() ? equipment_.graphs->get() : nullptr);
+  }
+
+  const WorkerOptions& options_;
+  const JobSpec& spec_;
+  const std::string uid_;
+  JobClient& client_;
+  WorkMeter& meter_;
+  Equipment equipment_;
+  std::unique_ptr<LoadedJob> job_;
+  std::unique_ptr<OutputGuard> output_;
+};
 
 int Work(const WorkerOptions& options) {
   JobClient client(options.server, options.token);
@@ -147,10 +304,10 @@ int Work(const WorkerOptions& options) {
   if (!spec.ok()) {
     LogError("the job could not be read",
              {{"worker", options.name}, {"message", spec.status().message()}});
-    return kGaveUp;
+    return kExitFailure;
   }
   const Status log = InitLog({.role = "worker", .job = spec->name});
-  if (!log.ok()) return kUsage;  // cannot be: Main() has tried
+  if (!log.ok()) return kExitUsage;  // cannot be: Main() has tried
   const SystemClock clock;
   WorkMeter meter(clock);
   std::optional<DeviceProbe> devices;  // opening the driver takes a while
@@ -162,103 +319,13 @@ int Work(const WorkerOptions& options) {
     if (!server.ok()) {
       LogError("metrics cannot be served",
                {{"worker", options.name}, {"message", server.status().message()}});
-      return kUsage;
+      return kExitUsage;
     }
     metrics = *std::move(server);
     LogInfo("serving metrics", {{"worker", options.name}, {"port", metrics->port()}});
   }
   at::set_num_threads(static_cast<int>(spec->workers.threads));
-
-  const Result<WorkerDevice> device = OpenDevice(spec->workers.device);
-  if (device.ok()) {
-    LogInfo(
-        "computing",
-        {{"worker", options.name}, {"message", "on " + device->name}, {"reason", device->why_cpu}});
-    UsePrecision(spec->workers.precision);
-  }
-  const bool on_gpu = device.ok() && !device->device.is_cpu();
-  Result<std::unique_ptr<CollectiveProvider>> collective = OpenCollective(*spec, on_gpu);
-  const Result<std::unique_ptr<StepGraphProvider>> graphs = OpenStepGraphs(on_gpu);
-  if (!graphs.ok()) {
-    LogWarning("training steps are not recorded",
-               {{"worker", options.name}, {"reason", graphs.status().message()}});
-  }
-  JobClient::Offer offer;
-  if (collective.ok()) {
-    offer.collective = (*collective)->name();
-  } else {
-    offer.why_none = collective.status().message();
-  }
-
-  std::unique_ptr<LoadedJob> job;
-  std::unique_ptr<OutputGuard> output;
-  // Joining again without having done anything, in one incarnation, says that joining does not
-  // help: this worker's dataset is not the job's, say.
-  Incarnation last(0);
-  // Since then sessions end without any work: another server than 0 may be starting again, for which
-  // there is as much patience as for server 0.
-  auto in_vain_since = std::chrono::steady_clock::now();
-  auto pause = kFirstPause;
-  for (;;) {
-    const Result<JoinReply> joined = Patiently(options.server_timeout, [&] {
-      StayAwayIfLeaving();
-      return client.Join(options.name, offer);
-    });
-    if (!joined.ok()) {
-      LogError("could not join",
-               {{"worker", options.name}, {"message", joined.status().message()}});
-      return kGaveUp;
-    }
-    meter.CountJoin();
-    const Heartbeat heartbeat(options.server, options.token, *joined);
-    if (job == nullptr || job->seed != joined->seed) {
-      Result<std::unique_ptr<LoadedJob>> loaded =
-          !device.ok() ? device.status()
-          : spec->transport == Transport::kNccl && !collective.ok()
-              ? Invalid("spec.transport is nccl, but " + offer.why_none)
-              : LoadJob(*spec, options.base, joined->seed, device->device);
-      if (!loaded.ok()) {
-        LogError("the job cannot run",
-                 {{"worker", options.name}, {"message", loaded.status().message()}});
-        const Status told = client.Fail(options.name, "InvalidJob", loaded.status().message());
-        if (!told.ok()) {
-          LogError("failure could not be told",
-                   {{"worker", options.name}, {"message", told.message()}});
-        }
-        return kJobFailed;
-      }
-      job = *std::move(loaded);
-      KeepMemory();  // not earlier: what loading needed for a moment should go back
-    }
-    if (output == nullptr) {
-      Result<std::unique_ptr<OutputGuard>> claimed = ClaimOutput(*spec, uid, options);
-      if (!claimed.ok()) return CannotWrite(claimed.status(), options, client);
-      output = *std::move(claimed);
-    }
-    const SessionEnd end = RunSession(*job, *joined, uid, options.token, client, meter,
-                                      collective.ok() ? collective->get() : nullptr,
-                                      graphs.ok() ? graphs->get() : nullptr);
-    if (end.kind != SessionEnd::Kind::kRejoin) output->Release();
-    if (end.kind == SessionEnd::Kind::kSucceeded) return kSucceeded;
-    if (end.kind == SessionEnd::Kind::kFailed) {
-      LogError("the job failed", {{"worker", options.name}, {"message", end.message}});
-      return kJobFailed;
-    }
-    LogInfo("joining again", {{"worker", options.name}, {"reason", end.message}});
-    const auto now = std::chrono::steady_clock::now();
-    if (end.worked || last != joined->incarnation) {
-      in_vain_since = now;
-      pause = kFirstPause;
-    } else {
-      if (now - in_vain_since >= options.server_timeout) {
-        LogError("giving up", {{"worker", options.name}, {"message", end.message}});
-        return kGaveUp;
-      }
-      std::this_thread::sleep_for(pause);
-      pause = std::min(pause * 2, kLongestPause);
-    }
-    last = joined->incarnation;
-  }
+  return WorkerRun(options, *spec, std::move(uid), client, meter).Run();
 }
 
 // For scripts: is there a GPU that works, and if not, why.
@@ -266,10 +333,10 @@ int ProbeDevice() {
   const Result<WorkerDevice> device = OpenDevice(Device::kCuda);
   if (!device.ok()) {
     std::cerr << device.status().message() << "\n";
-    return kGaveUp;
+    return kExitFailure;
   }
   std::cout << device->name << "\n";
-  return kSucceeded;
+  return kExitSuccess;
 }
 
 int Main(int argc, char** argv) {
@@ -301,23 +368,19 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kSucceeded : kUsage;
+    return app.exit(error) == 0 ? kExitSuccess : kExitUsage;
   }
   const Status log = InitLog({.role = "worker"});
   if (!log.ok()) {
     LogError("bad usage", {{"message", log.message()}});
-    return kUsage;
+    return kExitUsage;
   }
-  Result<std::string> token = ReadWholeFile(token_file, 4096);
+  Result<std::string> token = ReadToken(token_file);
   if (!token.ok()) {
     LogError("the token cannot be read", {{"message", token.status().message()}});
-    return kUsage;
+    return kExitUsage;
   }
   options.token = *std::move(token);
-  while (!options.token.empty() && (options.token.back() == '\n' || options.token.back() == '\r')) {
-    options.token.pop_back();
-  }
-  std::signal(SIGPIPE, SIG_IGN);
   LeaveOnSignal(options.server, options.token, options.name);
   return Work(options);
 }

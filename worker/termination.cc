@@ -1,6 +1,5 @@
 #include "worker/termination.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -8,24 +7,19 @@
 #include <thread>
 
 #include "common/base/log.h"
+#include "common/base/program.h"
 #include "worker/exchange/job_client.h"
 
 namespace elephas {
 
 namespace {
 
-constexpr int kSignalBase = 128;
-
 std::atomic<bool> leaving = false;
 
 }  // namespace
 
 void LeaveOnSignal(const std::string& server, const std::string& token, const std::string& name) {
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  const sigset_t ends = BlockSignals({SIGTERM, SIGINT});
   std::thread([ends, server, token, name] {
     int signal = 0;
     while (sigwait(&ends, &signal) != 0) {
@@ -37,7 +31,7 @@ void LeaveOnSignal(const std::string& server, const std::string& token, const st
                         {"signal", signal},
                         {"message", left.ok() ? "leases given back" : left.message()}});
     // Not exit(): other threads are in the middle of their work.
-    _exit(kSignalBase + signal);
+    _exit(kExitBySignal + signal);
   }).detach();
 }
 

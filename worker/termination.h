@@ -6,8 +6,8 @@
 
 namespace elephas {
 
-// From here on SIGTERM and SIGINT leave the job (server 0 at `server`) and end the process with 128
-// plus the signal's number; what was not pushed is lost, and another worker does it again. As the
+// From here on SIGTERM and SIGINT leave the job (server 0 at `server`) and end the process with
+// kExitBySignal plus the signal's number; what was not pushed is lost, and another worker does it again. As the
 // first process of a container nothing else would end it. Call once, before other threads start:
 // they inherit the signal mask.
 void LeaveOnSignal(const std::string& server, const std::string& token, const std::string& name);

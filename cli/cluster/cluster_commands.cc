@@ -31,7 +31,7 @@ constexpr std::size_t kMaxLogLine = std::size_t{1} << 20;
 
 int Complain(const Cluster& cluster, const Status& error) {
   cluster.err << TerminalText(KubectlError(error, cluster.refusals.Find(error))) << "\n";
-  return kExitFailed;
+  return kExitFailure;
 }
 
 void Sleep(const Cluster& cluster, milliseconds time) {
@@ -124,7 +124,7 @@ class Follower {
     if (exit_code_) return *exit_code_;
     cluster_.err << "elephas: " << name_.name << " goes on without being followed; elephas get "
                  << name_.name << " shows it, elephas delete " << name_.name << " ends it\n";
-    return kExitInterrupted + 2;  // SIGINT
+    return kExitBySignal + 2;  // SIGINT
   }
 
  private:
@@ -136,7 +136,7 @@ class Follower {
     if (!news.end) return reporter_.Progress(news.status);
     reporter_.Ended(*news.end);
     exit_code_ = news.end->outcome.exit_code;
-    if (*exit_code_ != kExitDone) {
+    if (*exit_code_ != kExitSuccess) {
       cluster_.err << "logs: elephas logs " << name_.name << " -n " << name_.ns << "\n";
     }
   }
@@ -161,9 +161,9 @@ class Follower {
 
   void Gone() {
     RunEnd end;
-    end.outcome = {kExitFailed, "Deleted", "the job was deleted", std::nullopt};
+    end.outcome = {kExitFailure, "Deleted", "the job was deleted", std::nullopt};
     reporter_.Ended(end);
-    exit_code_ = kExitFailed;
+    exit_code_ = kExitFailure;
   }
 
   void Lost(const Status& error) {
@@ -320,7 +320,7 @@ int NoPods(const Options& options, const Cluster& cluster) {
   cluster.err << "elephas: " << options.names.front() << " ("
               << (state.empty() ? "new" : TerminalText(state)) << ") has no such pods"
               << (IsOver(*job) ? "; spec.runPolicy.cleanPodPolicy says which stay" : "") << "\n";
-  return kExitFailed;
+  return kExitFailure;
 }
 
 }  // namespace
@@ -348,7 +348,7 @@ int Submit(const Options& options, const ParsedManifest& manifest, json document
   if (!job.ok()) {
     Complain(cluster, job.status());
     // The cluster's rules are part of what a manifest must keep.
-    return job.status().code() == Code::kInvalid ? kExitUsage : kExitFailed;
+    return job.status().code() == Code::kInvalid ? kExitUsage : kExitFailure;
   }
   name.name = TextAt(*job, "/metadata/name");
   const bool same = before.ok() && TextAt(*before, "/metadata/resourceVersion") ==
@@ -369,7 +369,7 @@ int Submit(const Options& options, const ParsedManifest& manifest, json document
                           {"uid", TextAt(*job, "/metadata/uid")}}
                   << "\n";
     }
-    return kExitDone;
+    return kExitSuccess;
   }
   reporter.Started(JobFollower::InfoOf(*job));
   return Follower(name, TextAt(*job, "/metadata/uid"), reporter, cluster).Run();
@@ -383,13 +383,13 @@ int GetJobs(const Options& options, const Cluster& cluster) {
     if (jobs->empty() && text) {
       cluster.err << "No resources found"
                   << (options.all_namespaces ? "" : " in " + cluster.ns + " namespace") << ".\n";
-      return kExitDone;
+      return kExitSuccess;
     }
     PrintJobs(options, *std::move(jobs), cluster);
-    return kExitDone;
+    return kExitSuccess;
   }
   std::vector<json> jobs;
-  int exit_code = kExitDone;
+  int exit_code = kExitSuccess;
   for (const std::string& name : options.names) {
     auto job = WithRetries(
         cluster, [&] { return cluster.client.Get(kube::kElephasJob, {cluster.ns, name}); });
@@ -429,7 +429,7 @@ int PrintLogs(const Options& options, const Cluster& cluster) {
   } else {
     for (std::size_t i = 0; i < pods->size(); ++i) print(i);
   }
-  int exit_code = kExitDone;
+  int exit_code = kExitSuccess;
   for (const Status& end : ends) {
     if (!end.ok() && !cluster.stop.stop_requested()) exit_code = Complain(cluster, end);
   }
@@ -437,7 +437,7 @@ int PrintLogs(const Options& options, const Cluster& cluster) {
 }
 
 int DeleteJob(const Options& options, const Cluster& cluster) {
-  int exit_code = kExitDone;
+  int exit_code = kExitSuccess;
   std::vector<std::pair<std::string, std::string>> going;  // name and uid
   for (const std::string& name : options.names) {
     const auto job = cluster.client.Get(kube::kElephasJob, {cluster.ns, name});

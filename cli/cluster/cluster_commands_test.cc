@@ -82,37 +82,37 @@ class ClusterCommandsTest : public testing::Test {
 // --- submit ----------------------------------------------------------------------------------
 
 TEST_F(ClusterCommandsTest, SubmitCreatesThenConfiguresThenLeavesAlone) {
-  EXPECT_EQ(RunSubmit(), kExitDone);
+  EXPECT_EQ(RunSubmit(), kExitSuccess);
   EXPECT_EQ(Out(), "elephasjob.elephas.dev/digits created\n");
   EXPECT_TRUE(client_.Find(kube::kElephasJob, {"team", "digits"}));
-  EXPECT_EQ(RunSubmit(), kExitDone);
+  EXPECT_EQ(RunSubmit(), kExitSuccess);
   EXPECT_EQ(Out(), "elephasjob.elephas.dev/digits unchanged\n");
   json other = *client_.Find(kube::kElephasJob, {"team", "digits"});
   other["spec"]["task"] = "predict";
   client_.Put(kube::kElephasJob, other);
-  EXPECT_EQ(RunSubmit(), kExitDone);
+  EXPECT_EQ(RunSubmit(), kExitSuccess);
   EXPECT_EQ(Out(), "elephasjob.elephas.dev/digits configured\n");
 }
 
 TEST_F(ClusterCommandsTest, AJobWithoutANameIsCreatedUnderANewOneEachTime) {
   std::string text = kManifest;
   text.replace(text.find("{name: digits}"), 14, "{generateName: digits-}");
-  EXPECT_EQ(RunSubmit(text), kExitDone);
+  EXPECT_EQ(RunSubmit(text), kExitSuccess);
   const std::string first = Out();
   EXPECT_THAT(first, testing::MatchesRegex("elephasjob.elephas.dev/digits-.+ created\n"));
-  EXPECT_EQ(RunSubmit(text), kExitDone);
+  EXPECT_EQ(RunSubmit(text), kExitSuccess);
   EXPECT_NE(Out(), first);
   EXPECT_THAT(client_.TakeCalls(), testing::Not(testing::Contains(testing::StartsWith("apply"))));
   // What became of a lost request is not known, so it is not repeated.
   client_.FailNext({.verb = "create"}, Unavailable("away"));
-  EXPECT_EQ(RunSubmit(text), kExitFailed);
+  EXPECT_EQ(RunSubmit(text), kExitFailure);
   EXPECT_THAT(Err(), HasSubstr("Unable to connect to the server: away"));
 }
 
 TEST_F(ClusterCommandsTest, SubmitSaysWhenTheJobIsOverAlready) {
   RunSubmit();
   client_.PutStatus(kube::kElephasJob, {"team", "digits"}, Ended("Succeeded", "JobSucceeded"));
-  EXPECT_EQ(RunSubmit(), kExitDone);
+  EXPECT_EQ(RunSubmit(), kExitSuccess);
   EXPECT_THAT(Err(), HasSubstr("digits is over already"));
 }
 
@@ -132,20 +132,20 @@ TEST_F(ClusterCommandsTest, SubmitTakesOverWhatOthersHaveSetToTheSame) {
   RunSubmit();
   Out();
   conflict_at(".spec.task");
-  EXPECT_EQ(RunSubmit(), kExitDone);
+  EXPECT_EQ(RunSubmit(), kExitSuccess);
   EXPECT_EQ(Out(), "elephasjob.elephas.dev/digits unchanged\n");
   json other = *client_.Find(kube::kElephasJob, {"team", "digits"});
   other["spec"]["task"] = "predict";
   client_.Put(kube::kElephasJob, other);
   conflict_at(".spec.task");
-  EXPECT_EQ(RunSubmit(), kExitFailed);
+  EXPECT_EQ(RunSubmit(), kExitFailure);
   EXPECT_THAT(Err(), HasSubstr("error: Apply failed with 1 conflict:\n- .spec.task: \"predict\" on "
                                "the cluster, set by \"kubectl-client-side-apply\" using v1; "
                                "\"train\" in the manifest\nEither --force-conflicts takes"));
   EXPECT_EQ((*client_.Find(kube::kElephasJob, {"team", "digits"}))["spec"]["task"], "predict");
   // With the flag it is taken over, as the text says.
   options_.force_conflicts = true;
-  EXPECT_EQ(RunSubmit(), kExitDone);
+  EXPECT_EQ(RunSubmit(), kExitSuccess);
   EXPECT_EQ(Out(), "elephasjob.elephas.dev/digits configured\n");
 }
 
@@ -163,16 +163,16 @@ TEST_F(ClusterCommandsTest, WhatTheClusterCallsInvalidIsAWrongManifest) {
   EXPECT_EQ(RunSubmit(), kExitUsage);
   EXPECT_THAT(Err(), HasSubstr("spec.mode: mode is immutable"));
   client_.FailNext({.verb = "apply"}, Forbidden("user \"jane\" cannot patch"));
-  EXPECT_EQ(RunSubmit(), kExitFailed);
+  EXPECT_EQ(RunSubmit(), kExitFailure);
 }
 
 TEST_F(ClusterCommandsTest, ABusyServersRetryAfterIsHonoured) {
   client_.FailNext({.verb = "apply"}, Unavailable("busy").WithRetryAfter(std::chrono::seconds(2)),
                    2);
-  EXPECT_EQ(RunSubmit(), kExitDone);
+  EXPECT_EQ(RunSubmit(), kExitSuccess);
   EXPECT_THAT(sleeps_, ElementsAre(2'000, 2'000));
   client_.FailNext({.verb = "apply"}, Unavailable("away"));
-  EXPECT_EQ(RunSubmit(), kExitFailed);
+  EXPECT_EQ(RunSubmit(), kExitFailure);
   EXPECT_THAT(Err(), HasSubstr("Unable to connect to the server: away"));
 }
 
@@ -202,12 +202,12 @@ TEST_P(FollowEndTest, TheExitCodeSaysHowTheJobEnded) {
 
 INSTANTIATE_TEST_SUITE_P(
     , FollowEndTest,
-    testing::Values(EndCase{"Succeeded", Ended("Succeeded", "JobSucceeded"), kExitDone,
+    testing::Values(EndCase{"Succeeded", Ended("Succeeded", "JobSucceeded"), kExitSuccess,
                             "digits: done in"},
-                    EndCase{"Failed", Ended("Failed", "BackoffLimitExceeded"), kExitFailed,
+                    EndCase{"Failed", Ended("Failed", "BackoffLimitExceeded"), kExitFailure,
                             "digits failed: because (BackoffLimitExceeded)\nlogs: elephas logs "
                             "digits -n team"},
-                    EndCase{"Deleted", nullptr, kExitFailed, "the job was deleted (Deleted)"}),
+                    EndCase{"Deleted", nullptr, kExitFailure, "the job was deleted (Deleted)"}),
     [](const auto& row) { return row.param.name; });
 
 TEST_F(ClusterCommandsTest, FollowSurvivesALostWatchAndAServerThatIsAway) {
@@ -219,7 +219,7 @@ TEST_F(ClusterCommandsTest, FollowSurvivesALostWatchAndAServerThatIsAway) {
   client_.CloseWatches();
   client_.PutStatus(kube::kElephasJob, {"team", "digits"}, Ended("Succeeded", "JobSucceeded"));
   command.join();
-  EXPECT_EQ(exit_code, kExitDone);
+  EXPECT_EQ(exit_code, kExitSuccess);
   EXPECT_THAT(Err(), HasSubstr("away; trying again"));
   EXPECT_EQ(sleeps_.size(), 3U);
 }
@@ -243,21 +243,21 @@ TEST_F(ClusterCommandsTest, GetShowsATableOfTheNamespace) {
   json other = JobNamed("b");
   other["metadata"]["namespace"] = "other";
   client_.Put(kube::kElephasJob, other);
-  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitDone);
+  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitSuccess);
   EXPECT_EQ(Out(),
             "NAME   STATE     EPOCH   PROGRESS   LOSS   WORKERS   AGE\n"
             "a      Running                                       0s\n");
   options_.all_namespaces = true;
-  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitDone);
+  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitSuccess);
   EXPECT_THAT(Out(), HasSubstr("other       b "));
 }
 
 TEST_F(ClusterCommandsTest, GetSaysWhenThereIsNothing) {
-  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitDone);
+  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitSuccess);
   EXPECT_EQ(Out(), "");
   EXPECT_EQ(Err(), "No resources found in team namespace.\n");
   options_.output = "json";
-  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitDone);
+  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitSuccess);
   EXPECT_EQ(json::parse(Out())["items"], json::array());
 }
 
@@ -267,7 +267,7 @@ TEST_F(ClusterCommandsTest, GetWritesYamlJsonAndNames) {
   client_.Put(kube::kElephasJob, job);
   options_.names = {"a"};
   options_.output = "json";
-  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitDone);
+  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitSuccess);
   const json printed = json::parse(Out());
   EXPECT_EQ(printed["kind"], "ElephasJob");
   EXPECT_FALSE(printed["metadata"].contains("managedFields"));
@@ -283,7 +283,7 @@ TEST_F(ClusterCommandsTest, GetNamesEachMissingJobAndShowsTheOthers) {
   client_.Put(kube::kElephasJob, JobNamed("a"));
   options_.names = {"a", "b"};
   options_.output = "name";
-  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitFailed);
+  EXPECT_EQ(GetJobs(options_, MakeCluster()), kExitFailure);
   EXPECT_EQ(Out(), "elephasjob.elephas.dev/a\n");
   EXPECT_THAT(Err(), HasSubstr("elephasjobs.elephas.dev \"b\" not found"));
 }
@@ -309,7 +309,7 @@ class LogsTest : public ClusterCommandsTest {
 TEST_F(LogsTest, OfSeveralPodsEachLineSaysWhose) {
   AddPods();
   options_.role = "worker";
-  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitDone);
+  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitSuccess);
   EXPECT_EQ(Out(),
             "[digits-worker-0] digits-worker-0 says\n[digits-worker-0] hello\n"
             "[digits-worker-1] digits-worker-1 says\n[digits-worker-1] hello\n");
@@ -320,7 +320,7 @@ TEST_F(LogsTest, OfOnePodTheLogIsAsItIs) {
   options_.role = "worker";
   options_.index = 1;
   options_.follow = true;
-  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitDone);
+  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitSuccess);
   EXPECT_EQ(Out(), "digits-worker-1 says\nhello\n");
 }
 
@@ -333,22 +333,22 @@ TEST_F(LogsTest, FollowWaitsForPodsAndTheirContainers) {
       {.verb = "log"},
       Invalid("container \"paramserver\" in pod \"digits-paramserver-0\" is waiting to "
               "start: ContainerCreating"));
-  EXPECT_EQ(PrintLogs(options_, cluster), kExitDone);
+  EXPECT_EQ(PrintLogs(options_, cluster), kExitSuccess);
   EXPECT_EQ(Out(), "digits-paramserver-0 says\nhello\n");
 }
 
 TEST_F(LogsTest, AJobWithoutPodsSaysSo) {
-  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitFailed);
+  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitFailure);
   EXPECT_THAT(Err(), HasSubstr("digits (Running) has no such pods"));
   options_.names = {"none"};
-  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitFailed);
+  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitFailure);
   EXPECT_THAT(Err(), HasSubstr("elephasjobs.elephas.dev \"none\" not found"));
 }
 
 TEST_F(LogsTest, ALogThatCannotBeReadIsAnError) {
   AddPods();
   client_.FailNext({.verb = "log", .name = "digits-worker-0"}, Forbidden("no pods/log for you"));
-  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitFailed);
+  EXPECT_EQ(PrintLogs(options_, MakeCluster()), kExitFailure);
   EXPECT_THAT(Out(), HasSubstr("digits-worker-1"));
   EXPECT_THAT(Err(), HasSubstr("no pods/log for you"));
 }
@@ -358,12 +358,12 @@ TEST_F(LogsTest, ALogThatCannotBeReadIsAnError) {
 TEST_F(ClusterCommandsTest, DeleteSaysWhatIsGone) {
   client_.Put(kube::kElephasJob, JobNamed("a"));
   options_.names = {"a", "b"};
-  EXPECT_EQ(DeleteJob(options_, MakeCluster()), kExitFailed);
+  EXPECT_EQ(DeleteJob(options_, MakeCluster()), kExitFailure);
   EXPECT_EQ(Out(), "elephasjob.elephas.dev \"a\" deleted\n");
   EXPECT_THAT(Err(), HasSubstr("\"b\" not found"));
   EXPECT_FALSE(client_.Find(kube::kElephasJob, {"team", "a"}));
   options_.ignore_not_found = true;
-  EXPECT_EQ(DeleteJob(options_, MakeCluster()), kExitDone);
+  EXPECT_EQ(DeleteJob(options_, MakeCluster()), kExitSuccess);
 }
 
 TEST_F(ClusterCommandsTest, DeleteWaitsUntilTheJobIsReallyGone) {
@@ -377,7 +377,7 @@ TEST_F(ClusterCommandsTest, DeleteWaitsUntilTheJobIsReallyGone) {
   cluster.sleep = [&](std::chrono::milliseconds) {
     if (++looks == 3) client_.Remove(kube::kElephasJob, {"team", "a"});
   };
-  EXPECT_EQ(DeleteJob(options_, cluster), kExitDone);
+  EXPECT_EQ(DeleteJob(options_, cluster), kExitSuccess);
   EXPECT_EQ(looks, 3);
 }
 

@@ -182,7 +182,7 @@ JobFollower::News JobFollower::Take(const json& job, std::int64_t now_millis) {
     RunEnd& end = news.end.emplace();
     const bool succeeded = server["state"] == "Succeeded";
     const json& condition = ConditionOf(job, succeeded ? "Succeeded" : "Failed");
-    end.outcome.exit_code = succeeded ? kExitDone : kExitFailed;
+    end.outcome.exit_code = succeeded ? kExitSuccess : kExitFailure;
     end.outcome.reason = TextAt(condition, "/reason");
     end.outcome.message = TextAt(condition, "/message");
     end.status = server;

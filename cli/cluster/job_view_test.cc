@@ -147,7 +147,7 @@ TEST(JobFollowerTest, AFailureHasItsReasonMessageAndExitCode) {
       Job({{"conditions", {Condition("Failed", "True", "BackoffLimitExceeded", "7 deaths")}}}),
       kNow);
   ASSERT_TRUE(news.end.has_value());
-  EXPECT_EQ(news.end->outcome.exit_code, kExitFailed);
+  EXPECT_EQ(news.end->outcome.exit_code, kExitFailure);
   EXPECT_EQ(news.end->outcome.reason, "BackoffLimitExceeded");
   EXPECT_EQ(news.end->outcome.message, "7 deaths");
 }

@@ -82,6 +82,39 @@ void AddManifestOptions(CLI::App& command, Options& options, std::vector<std::st
       ->allow_extra_args(false);
 }
 
+CLI::App* AddRun(CLI::App& app, Options& options, std::vector<std::string>& settings,
+                 double& lease_seconds) {
+  CLI::App* run = app.add_subcommand("run", kRunAbout);
+  AddManifestOptions(*run, options, settings);
+  run->add_flag("--json", options.json, "Events as JSON, one object per line on standard output");
+  run->add_flag("--quiet", options.quiet, "Only errors and the result")->excludes("--json");
+  run->add_flag("--resume", options.resume,
+                "Goes on from the checkpoints of the run that was started last below\n"
+                "spec.checkpoint.uri, and says which; they stay as they are");
+  run->add_option("--run-dir", options.run_folder, "Keeps logs and job document in this folder")
+      ->type_name("DIR");
+  run->add_option("--metrics-port", options.metrics_port,
+                  "Serves metrics for Prometheus: server 0 on this port, further servers and then\n"
+                  "workers on the ports after it")
+      ->check(CLI::Range(1, 65535))
+      ->type_name("PORT");
+  run->add_option("--lease-seconds", lease_seconds)
+      ->check(CLI::Range(0.05, 86400.0))
+      ->group("");  // for tests: not in the help
+  run->footer(kRunFooter);
+  return run;
+}
+
+CLI::App* AddValidate(CLI::App& app, Options& options, std::vector<std::string>& settings) {
+  CLI::App* validate = app.add_subcommand("validate", "Checks the manifest and runs nothing");
+  AddManifestOptions(*validate, options, settings);
+  validate->add_flag("--for-cluster", options.for_cluster,
+                     "Also what the operator refuses: results that no volume would keep, a job\n"
+                     "that is too large to be held");
+  validate->footer(kValidateFooter);
+  return validate;
+}
+
 CLI::App* AddSubmit(CLI::App& app, Options& options, std::vector<std::string>& settings) {
   CLI::App* submit = app.add_subcommand("submit", "Runs the job on a cluster");
   AddManifestOptions(*submit, options, settings);
@@ -159,31 +192,8 @@ std::variant<Options, int> ParseCommandLine(int argc, const char* const* argv, s
            " --help\n";
   });
 
-  CLI::App* run = app.add_subcommand("run", kRunAbout);
-  AddManifestOptions(*run, options, settings);
-  run->add_flag("--json", options.json, "Events as JSON, one object per line on standard output");
-  run->add_flag("--quiet", options.quiet, "Only errors and the result")->excludes("--json");
-  run->add_flag("--resume", options.resume,
-                "Goes on from the checkpoints of the run that was started last below\n"
-                "spec.checkpoint.uri, and says which; they stay as they are");
-  run->add_option("--run-dir", options.run_folder, "Keeps logs and job document in this folder")
-      ->type_name("DIR");
-  run->add_option("--metrics-port", options.metrics_port,
-                  "Serves metrics for Prometheus: server 0 on this port, further servers and then\n"
-                  "workers on the ports after it")
-      ->check(CLI::Range(1, 65535))
-      ->type_name("PORT");
-  CLI::Option* lease = run->add_option("--lease-seconds", lease_seconds)
-                           ->check(CLI::Range(0.05, 86400.0))
-                           ->group("");  // for tests: not in the help
-  run->footer(kRunFooter);
-
-  CLI::App* validate = app.add_subcommand("validate", "Checks the manifest and runs nothing");
-  AddManifestOptions(*validate, options, settings);
-  validate->add_flag("--for-cluster", options.for_cluster,
-                     "Also what the operator refuses: results that no volume would keep");
-  validate->footer(kValidateFooter);
-
+  const CLI::App* run = AddRun(app, options, settings, lease_seconds);
+  const CLI::App* validate = AddValidate(app, options, settings);
   const CLI::App* submit = AddSubmit(app, options, settings);
   const CLI::App* get = AddGet(app, options);
   const CLI::App* logs = AddLogs(app, options, index, tail);
@@ -192,7 +202,7 @@ std::variant<Options, int> ParseCommandLine(int argc, const char* const* argv, s
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error, out, err) == 0 ? kExitDone : kExitUsage;
+    return app.exit(error, out, err) == 0 ? kExitSuccess : kExitUsage;
   }
   for (const std::string& setting : settings) {
     auto override = ParseOverride(setting);
@@ -211,7 +221,7 @@ std::variant<Options, int> ParseCommandLine(int argc, const char* const* argv, s
   }
   if (logs->count("--index") > 0) options.index = index;
   if (logs->count("--tail") > 0) options.tail = tail;
-  if (lease->count() > 0) options.lease_seconds = lease_seconds;
+  if (run->count("--lease-seconds") > 0) options.lease_seconds = lease_seconds;
   return options;
 }
 

@@ -24,10 +24,10 @@
 #include "cli/run/status_watcher.h"
 #include "cli/run/supervision.h"
 #include "common/base/clock.h"
-#include "common/base/hidden_rows.h"
 #include "common/base/log.h"
 #include "common/base/own_file.h"
 #include "common/base/utf8.h"
+#include "common/storage/hidden_rows.h"
 #include "common/storage/output_claim.h"
 
 namespace elephas::cli {
@@ -363,7 +363,7 @@ class LocalRun {
     end.status = status_;
     end.seconds = seconds;
     RemoveOutputClaim();
-    if (end.outcome.exit_code != kExitDone) {
+    if (end.outcome.exit_code != kExitSuccess) {
       // What the server says about a failed job is all there is to know; a crash is in the logs.
       const bool told = StatusText("state") == "Failed";
       if (!told && end.outcome.reason != "Interrupted") folder_.Keep();

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
-#include "common/base/names.h"
+#include "common/base/program.h"
 
 namespace elephas::cli {
 
@@ -53,9 +53,9 @@ Supervision::Actions Supervision::Exited(ProcessId process, Exit exit, TimePoint
   processes_.at(process).alive = false;
   const bool worker = process.role == Role::kWorker;
   if (phase_ <= Phase::kRunning) {
-    if (worker && exit == Exit{names::kWorkerJobSucceeded, 0}) {
+    if (worker && exit == Exit{kExitSuccess, 0}) {
       Leave(true, now);
-    } else if (worker && exit == Exit{names::kWorkerJobFailed, 0}) {
+    } else if (worker && exit == Exit{kExitJobFailed, 0}) {
       Leave(false, now);
       outcome_.culprit = process;
     } else {
@@ -71,11 +71,11 @@ void Supervision::Crashed(ProcessId process, Exit exit, TimePoint now, Actions& 
   const std::string what = ToString(process) + " " + ToString(exit);
   // One that gives up before it ever listened has a reason that does not go away.
   if (process.role == Role::kServer && !state.ready && exit.signal == 0) {
-    return Fail({kExitFailed, "StartFailed", what + " before it listened", process}, now, actions);
+    return Fail({kExitFailure, "StartFailed", what + " before it listened", process}, now, actions);
   }
   if (restarts_ >= options_.backoff_limit) {
     const std::string limit = std::to_string(options_.backoff_limit);
-    return Fail({kExitFailed, "BackoffLimitExceeded",
+    return Fail({kExitFailure, "BackoffLimitExceeded",
                  what + "; spec.runPolicy.backoffLimit allows " + limit + " restarts", process},
                 now, actions);
   }
@@ -94,7 +94,7 @@ Supervision::Actions Supervision::JobState(const std::string& state, const std::
   if (phase_ <= Phase::kRunning) Leave(succeeded, now);
   if (phase_ == Phase::kLeaving && !status_seen_) {
     status_seen_ = true;
-    outcome_.exit_code = succeeded ? kExitDone : kExitFailed;
+    outcome_.exit_code = succeeded ? kExitSuccess : kExitFailure;
     outcome_.reason = reason.empty() ? state : reason;
     outcome_.message = message;
     // The server knows why; a worker's log would only say it again.
@@ -107,7 +107,7 @@ Supervision::Actions Supervision::JobState(const std::string& state, const std::
 void Supervision::Leave(bool succeeded, TimePoint now) {
   phase_ = Phase::kLeaving;
   phase_deadline_ = now + (succeeded ? options_.leave_grace : options_.failed_grace);
-  outcome_ = {succeeded ? kExitDone : kExitFailed, succeeded ? "Succeeded" : "Failed",
+  outcome_ = {succeeded ? kExitSuccess : kExitFailure, succeeded ? "Succeeded" : "Failed",
               succeeded ? "" : "the job failed and its server did not say why", std::nullopt};
   for (auto& [process, state] : processes_) state.restart.reset();
 }
@@ -132,7 +132,7 @@ Supervision::Actions Supervision::Interrupted(int signal, TimePoint now) {
   // A job that has succeeded stays so; it only ends sooner.
   const bool over = ending();
   Fail(over ? outcome_
-            : Outcome{kExitInterrupted + signal, "Interrupted", "stopped by " + SignalName(signal),
+            : Outcome{kExitBySignal + signal, "Interrupted", "stopped by " + SignalName(signal),
                       std::nullopt},
        now, actions);
   return actions;
@@ -178,7 +178,7 @@ Supervision::Actions Supervision::Tick(TimePoint now) {
   Actions actions;
   if (phase_ <= Phase::kRunning) {
     if (job_deadline_ && now >= *job_deadline_) {
-      Fail({kExitFailed, "DeadlineExceeded",
+      Fail({kExitFailure, "DeadlineExceeded",
             "ran for longer than spec.runPolicy.activeDeadlineSeconds: " +
                 std::to_string(options_.deadline->count()) + " s",
             std::nullopt},

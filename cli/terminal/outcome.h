@@ -6,14 +6,9 @@
 #include <string>
 
 #include "cli/terminal/process_name.h"
+#include "common/base/program.h"
 
 namespace elephas::cli {
-
-// Exit codes of `elephas run`.
-inline constexpr int kExitDone = 0;
-inline constexpr int kExitFailed = 1;
-inline constexpr int kExitUsage = 2;
-inline constexpr int kExitInterrupted = 128;  // plus the signal's number
 
 // To be told to the user; the start itself follows as StartProcess when its pause is over.
 struct TellRestart {
@@ -26,7 +21,7 @@ struct TellRestart {
 // How the run ended. `reason` is one word ("BackoffLimitExceeded"), `message` what to tell a
 // person.
 struct Outcome {
-  int exit_code = kExitFailed;
+  int exit_code = kExitFailure;
   std::string reason, message;
   std::optional<ProcessId> culprit;  // whose log says more
 };

@@ -96,7 +96,7 @@ class TextReporter final : public Reporter {
       for (const FinishedEpoch& epoch : epochs_.Take(end.status)) Line(EpochLine(epoch));
     }
     ClearLive();
-    if (end.outcome.exit_code != kExitDone) {
+    if (end.outcome.exit_code != kExitSuccess) {
       out_.flush();
       return WriteFailure(err_, job_, end);
     }
@@ -179,7 +179,7 @@ class JsonReporter final : public Reporter {
   void Ended(const RunEnd& end) override {
     if (!end.status.is_null()) Progress(end.status);
     json fields{{"seconds", end.seconds}};
-    if (end.outcome.exit_code == kExitDone) {
+    if (end.outcome.exit_code == kExitSuccess) {
       fields["metrics"] = FinalMetrics(end.status);
       fields["history"] =
           end.status.is_object() ? end.status.value("history", json::object()) : json::object();

@@ -39,9 +39,10 @@ class ReporterTest : public ::testing::Test {
     if (end.status.is_null()) end.status = Status(2);
     reporter->Ended(end);
   }
-  static RunEnd Success() { return {.outcome = {kExitDone, "Succeeded", "", {}}}; }
+  static RunEnd Success() { return {.outcome = {kExitSuccess, "Succeeded", "", {}}}; }
   static RunEnd Failure() {
-    RunEnd end{.outcome = {kExitFailed, "BackoffLimitExceeded", "worker-1 exited with code 1", {}}};
+    RunEnd end{
+        .outcome = {kExitFailure, "BackoffLimitExceeded", "worker-1 exited with code 1", {}}};
     end.log_tail = {"Traceback", "\x1b[31mno"};
     end.log_file = "/tmp/run/worker-1.log";
     end.kept_folder = "/tmp/run";
@@ -121,11 +122,11 @@ TEST_F(ReporterTest, NothingThatOthersWroteMovesTheTerminal) {
     status["outputs"] = {evil};
     reporter->Progress(status);
     reporter->Note(evil, evil);
-    RunEnd end{.outcome = {kExitFailed, evil, evil, {}}};
+    RunEnd end{.outcome = {kExitFailure, evil, evil, {}}};
     end.log_tail = {evil};
     end.log_file = end.kept_folder = end.resume_hint = evil;
     reporter->Ended(end);
-    reporter->Ended({.outcome = {kExitDone, "Succeeded", "", {}}, .status = status});
+    reporter->Ended({.outcome = {kExitSuccess, "Succeeded", "", {}}, .status = status});
   }
   const std::string all = out_.str() + err_.str();
   for (const char* part : {"\x1b", "\x07", "\xc2\x9b", "\r"}) {

@@ -50,11 +50,6 @@ inline constexpr std::string_view kTerminationLog = "/dev/termination-log";
 // What a server writes there fits; the kubelet cuts off the rest.
 inline constexpr std::size_t kTerminationLogBytes = 4096;
 
-// --- exit codes of elephas-worker that are no death of its own
-// ------------------------------------
-inline constexpr int kWorkerJobSucceeded = 0;
-inline constexpr int kWorkerJobFailed = 3;
-
 // --- conditions of an ElephasJob -----------------------------------------------------------------
 inline constexpr std::string_view kCreated = "Created";      // Secret, Service, pods were asked for
 inline constexpr std::string_view kRunning = "Running";      // the job makes progress

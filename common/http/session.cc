@@ -8,10 +8,10 @@
 #include <ctime>
 #include <exception>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "common/http/reply.h"
 #include "common/http/target.h"
 
 namespace elephas {
@@ -54,21 +54,13 @@ std::string ReplyHead(const HttpReply& reply, std::uint64_t length, bool keep_al
   return head;
 }
 
-std::string ErrorBody(int status, std::string_view message) {
-  std::string_view code = "invalid";
-  if (status == 408) code = "timeout";
-  if (status == 503) code = "unavailable";
-  if (status == 500) code = "internal";
-  return nlohmann::json{{"error", code}, {"message", message}}.dump(
-      -1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-HttpReply ErrorReply(int status, std::string_view message) {
-  HttpReply reply;
-  reply.status = status;
-  reply.body = ErrorBody(status, message);
-  if (status == 503) reply.headers.emplace_back("Retry-After", "1");
-  return reply;
+// What the server itself refuses.
+HttpReply Refusal(int status, std::string_view message) {
+  Code code = Code::kInvalid;
+  if (status == 408) code = Code::kTimeout;
+  if (status == 503) code = Code::kUnavailable;
+  if (status == 500) code = Code::kInternal;
+  return ErrorReply(status, code, message);
 }
 
 // What is wrong with how the message says where its body ends; nothing: it is clear. Beast takes
@@ -93,6 +85,23 @@ std::optional<std::pair<int, std::string_view>> RefuseFraming(const Parser& pars
     return std::pair{400, "Transfer-Encoding: only chunked is understood, and not taken"};
   }
   return std::pair{411, "chunked bodies are not taken: send Content-Length"};
+}
+
+bool Expects(const Parser::value_type& message) {
+  return message.version() >= 11 && message.count(http::field::expect) > 0;
+}
+
+// The status and the text with which a request is refused for its head alone.
+std::optional<std::pair<int, std::string_view>> RefuseHead(const Parser& parser) {
+  if (const auto refusal = RefuseFraming(parser)) return refusal;
+  const auto& message = parser.get();
+  if (message.version() >= 11 && message.count(http::field::host) != 1) {
+    return {{400, "an HTTP/1.1 request has one Host header"}};
+  }
+  if (Expects(message) && !boost::beast::iequals(message[http::field::expect], "100-continue")) {
+    return {{417, "Expect: only 100-continue is understood"}};
+  }
+  return std::nullopt;
 }
 
 // "GET / HTTP/3.0\r\n…" asks for a version; "GET / HTTP/1.1\n…" or "GET /a b HTTP/1.1\r\n…" is wrong.
@@ -184,7 +193,7 @@ class SocketRequest final : public HttpRequest {
 }  // namespace
 
 std::string RefusalReply(int status, std::string_view message) {
-  const HttpReply reply = ErrorReply(status, message);
+  const HttpReply reply = Refusal(status, message);
   return ReplyHead(reply, reply.body.size(), false) + reply.body;
 }
 
@@ -242,18 +251,8 @@ bool HttpSession::ServeOne() {
   }
 
   const auto& message = parser.get();
-  if (const auto refusal = RefuseFraming(parser)) {
+  if (const auto refusal = RefuseHead(parser)) {
     Refuse(refusal->first, refusal->second);
-    return false;
-  }
-  if (message.version() >= 11 && message.count(http::field::host) != 1) {
-    Refuse(400, "an HTTP/1.1 request has one Host header");
-    return false;
-  }
-  const auto expect = message.find(http::field::expect);
-  const bool expects_continue = expect != message.end() && message.version() >= 11;
-  if (expects_continue && !boost::beast::iequals(expect->value(), "100-continue")) {
-    Refuse(417, "Expect: only 100-continue is understood");
     return false;
   }
   auto target = ParseHttpTarget(View(message.target()));
@@ -262,13 +261,13 @@ bool HttpSession::ServeOne() {
     return false;
   }
 
-  SocketRequest request(parser, std::move(target).value(), stream_, expects_continue,
+  SocketRequest request(parser, std::move(target).value(), stream_, Expects(message),
                         options_.progress_timeout);
   HttpReply reply;
   try {
     reply = handler_(request);
   } catch (const std::exception& exception) {  // out of memory, at worst
-    reply = ErrorReply(500, exception.what());
+    reply = Refusal(500, exception.what());
   }
   const bool drainable = request.Drainable(options_.drain_limit);
   const bool keep_alive = !once_ && drainable && message.version() >= 11 && message.keep_alive();
@@ -284,7 +283,7 @@ bool HttpSession::ServeOne() {
 }
 
 void HttpSession::Refuse(int status, std::string_view message) {
-  if (WriteReply(ErrorReply(status, message), false, false)) Linger();
+  if (WriteReply(Refusal(status, message), false, false)) Linger();
 }
 
 bool HttpSession::WriteReply(const HttpReply& reply, bool head_only, bool keep_alive) {

@@ -394,6 +394,7 @@ std::string ClassNames() {
   return names;
 }
 
+// A table: a row for each rule.
 std::vector<Rule> OptimizerRules() {
   const std::string path = std::string(kCompile) + ".optimizer";
   const auto row = [&path](std::string name, std::string_view cel, std::string message,

@@ -1,5 +1,4 @@
-// docs/manifest.md is made from the table of fields. After a change of the table:
-//   ELEPHAS_UPDATE_DOCS=1 build/test-bin/common_test --gtest_filter=ManifestReference.*
+// docs/manifest.md is made from the table of fields; after a change of it, by `make generate`.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

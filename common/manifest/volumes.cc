@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/names.h"
+#include "common/base/utf8.h"
 #include "common/storage/mounted_path.h"
 
 namespace elephas {
@@ -144,6 +145,29 @@ std::vector<ManifestProblem> LostResults(const ParsedManifest& manifest, std::st
   std::vector<ManifestProblem> problems = LostResults(manifest.spec);
   Locate(manifest, file, problems);
   return problems;
+}
+
+std::string TooLargeMessage(const std::string& what) {
+  return "the job is too large for the cluster to hold: " + what +
+         "; put the model into a file or a ConfigMap (spec.model.uri, spec.model.configMapRef), or "
+         "make the templates smaller";
+}
+
+std::vector<ManifestProblem> TooLargeForCluster(const ParsedManifest& manifest,
+                                                std::string_view file) {
+  const json& document = manifest.document;
+  std::size_t bytes = JsonText(document).size();
+  // The texts of both templates are a part of it, unless the operator has taken them out already.
+  for (const char* path : {"/spec/workers/template", "/spec/parameterServers/template"}) {
+    const json::json_pointer pointer(path);
+    if (document.contains(pointer)) {
+      bytes -= JsonText(document[pointer]).size() + std::string_view(R"("template":,)").size();
+    }
+  }
+  if (bytes <= kMaxClusterManifestBytes) return {};
+  return {{std::string(file), 0, "",
+           TooLargeMessage("it has " + std::to_string(bytes) + " bytes without its templates, " +
+                           "more than " + std::to_string(kMaxClusterManifestBytes))}};
 }
 
 }  // namespace elephas

@@ -3,14 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/base/utf8.h"
 #include "common/manifest/testing/manifest.h"
 #include "common/storage/mounted_path.h"
 
 namespace elephas {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 using Check = std::vector<ManifestProblem> (*)(const ParsedManifest&, std::string_view);
 
@@ -103,6 +107,34 @@ TEST(JobVolumes, OnAClusterResultsStayBelowTheirFolder) {
                 IsEmpty())
         << uri;
   }
+}
+
+TEST(TooLargeForCluster, CountsWhatGoesIntoTheSecret) {
+  ParsedManifest manifest = ParseManifest(Manifest({{8, kData}}), "job.yaml");
+  ASSERT_THAT(Problems(manifest), IsEmpty());
+  const std::size_t own = JsonText(manifest.document).size() -
+                          JsonText(manifest.document["spec"]["workers"]["template"]).size() -
+                          std::string_view(R"("template":,)").size();
+  const auto told = [&](std::size_t bytes) {
+    // `,"padding":"…"` beside the other fields of the spec.
+    manifest.document["spec"]["padding"] = std::string(bytes - own - 13, 'x');
+    std::vector<std::string> lines;
+    for (const auto& problem : TooLargeForCluster(manifest, "job.yaml")) {
+      lines.push_back(ToString(problem));
+    }
+    return lines;
+  };
+  EXPECT_THAT(told(1'000'000), IsEmpty());
+  EXPECT_THAT(
+      told(1'000'001),
+      ElementsAre(AllOf(StartsWith("job.yaml: the job is too large for the cluster to hold: "
+                                   "it has 1000001 bytes without its templates, more than "
+                                   "1000000; "),
+                        HasSubstr("spec.model.uri"))));
+  // A template's size is the API server's business.
+  manifest.document["spec"].erase("padding");
+  manifest.document["spec"]["workers"]["template"]["metadata"] = std::string(1'500'000, 'x');
+  EXPECT_THAT(TooLargeForCluster(manifest, "job.yaml"), IsEmpty());
 }
 
 TEST(MountedPath, IsWhatThePathMeans) {

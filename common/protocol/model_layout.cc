@@ -43,6 +43,59 @@ Result<WeightLayout> WeightFromJson(const json& input) {
   return weight;
 }
 
+void ReadSlotNames(JsonReader& reader, ModelLayout& layout) {
+  const json& slots = reader.Any("slotNames");
+  if (!slots.is_array() || slots.size() > 16) reader.Fail("'slotNames' must be a short array");
+  for (const json& slot : slots) {
+    if (!slot.is_string()) return reader.Fail("'slotNames' must hold strings");
+    layout.slot_names.push_back(slot.get<std::string>());
+  }
+}
+
+void ReadLargerIsBetter(JsonReader& reader, ModelLayout& layout) {
+  if (!reader.Has("largerIsBetter")) return;
+  const json& larger = reader.Any("largerIsBetter");
+  if (!larger.is_object()) return reader.Fail("'largerIsBetter' must be an object");
+  for (const auto& [name, value] : larger.items()) {
+    if (!value.is_boolean()) return reader.Fail("'largerIsBetter' must hold true and false");
+    layout.larger_is_better[name] = value.get<bool>();
+  }
+}
+
+// One after the other without gaps, the trainable ones first.
+Status ReadWeights(const json& weights, ModelLayout& layout) {
+  std::set<std::string> names;
+  std::int64_t offset = 0;
+  std::int64_t trainable = 0;
+  bool rest = false;
+  for (const json& entry : weights) {
+    ELEPHAS_ASSIGN_OR_RETURN(WeightLayout weight, WeightFromJson(entry));
+    if (!names.insert(weight.name).second) {
+      return Invalid("layout: weight '" + weight.name + "' appears twice");
+    }
+    if (weight.trainable && rest) {
+      return Invalid("layout: trainable weight '" + weight.name +
+                     "' comes after a weight that is not trainable");
+    }
+    if (weight.offset != offset) {
+      return Invalid("layout: weight '" + weight.name + "' starts at " +
+                     std::to_string(weight.offset) + " instead of " + std::to_string(offset));
+    }
+    rest = !weight.trainable;
+    offset += weight.size;
+    if (offset > kMaxElements) return Invalid("layout: too many elements");
+    if (weight.trainable) trainable = offset;
+    layout.weights.push_back(std::move(weight));
+  }
+  if (offset != layout.total_elements || trainable != layout.trainable_elements) {
+    return Invalid("layout: its weights have " + std::to_string(trainable) + " trainable and " +
+                   std::to_string(offset) + " elements in all, not " +
+                   std::to_string(layout.trainable_elements) + " and " +
+                   std::to_string(layout.total_elements));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 json ToJson(const ModelLayout& layout) {
@@ -74,59 +127,12 @@ Result<ModelLayout> ModelLayoutFromJson(const json& input) {
   if (!layout.optimizer.is_null() && !layout.optimizer.is_object()) {
     reader.Fail("'optimizer' must be an object or null");
   }
-  const json& slots = reader.Any("slotNames");
-  if (!slots.is_array() || slots.size() > 16) reader.Fail("'slotNames' must be a short array");
-  for (const json& slot : slots) {
-    if (!slot.is_string()) {
-      reader.Fail("'slotNames' must hold strings");
-      break;
-    }
-    layout.slot_names.push_back(slot.get<std::string>());
-  }
-  if (reader.Has("largerIsBetter")) {
-    const json& larger = reader.Any("largerIsBetter");
-    if (!larger.is_object()) reader.Fail("'largerIsBetter' must be an object");
-    for (const auto& [name, value] : larger.items()) {
-      if (!value.is_boolean()) {
-        reader.Fail("'largerIsBetter' must hold true and false");
-        break;
-      }
-      layout.larger_is_better[name] = value.get<bool>();
-    }
-  }
+  ReadSlotNames(reader, layout);
+  ReadLargerIsBetter(reader, layout);
   const json& weights = reader.Any("weights");
   if (!weights.is_array()) reader.Fail("'weights' must be an array");
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
-
-  std::set<std::string> names;
-  std::int64_t offset = 0;
-  std::int64_t trainable = 0;
-  bool rest = false;
-  for (const json& entry : weights) {
-    ELEPHAS_ASSIGN_OR_RETURN(WeightLayout weight, WeightFromJson(entry));
-    if (!names.insert(weight.name).second) {
-      return Invalid("layout: weight '" + weight.name + "' appears twice");
-    }
-    if (weight.trainable && rest) {
-      return Invalid("layout: trainable weight '" + weight.name +
-                     "' comes after a weight that is not trainable");
-    }
-    if (weight.offset != offset) {
-      return Invalid("layout: weight '" + weight.name + "' starts at " +
-                     std::to_string(weight.offset) + " instead of " + std::to_string(offset));
-    }
-    rest = !weight.trainable;
-    offset += weight.size;
-    if (offset > kMaxElements) return Invalid("layout: too many elements");
-    if (weight.trainable) trainable = offset;
-    layout.weights.push_back(std::move(weight));
-  }
-  if (offset != layout.total_elements || trainable != layout.trainable_elements) {
-    return Invalid("layout: its weights have " + std::to_string(trainable) + " trainable and " +
-                   std::to_string(offset) + " elements in all, not " +
-                   std::to_string(layout.trainable_elements) + " and " +
-                   std::to_string(layout.total_elements));
-  }
+  ELEPHAS_RETURN_IF_ERROR(ReadWeights(weights, layout));
   return layout;
 }
 

@@ -88,6 +88,7 @@ struct JoinReply {
   std::uint64_t seed = 0;            // the job's seed, drawn once when the manifest gives none
   std::vector<std::string> servers;  // base URLs of all parameter servers, by index
   std::chrono::milliseconds lease_duration{};
+  bool over = false;  // the job has ended: ask for a lease to hear how, there is nothing to load
 };
 
 // Either a lease, or why there is none.

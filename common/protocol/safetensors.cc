@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "common/base/atomic_file.h"
+#include "common/base/memory_budget.h"
 #include "common/json/bounded_json.h"
 
 namespace elephas::safetensors {
@@ -166,6 +167,7 @@ Result<File> ReadOpenFile(int fd) {
     return Invalid(std::to_string(data_bytes - file.header.data_bytes) +
                    " trailing bytes after the last tensor");
   }
+  ELEPHAS_RETURN_IF_ERROR(CheckMemory(FreeMemory(), data_bytes, "its data"));
   file.data.resize(static_cast<std::size_t>(data_bytes));
   ELEPHAS_RETURN_IF_ERROR(ReadExactly(fd, file.data));
   return file;

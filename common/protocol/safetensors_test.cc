@@ -46,6 +46,18 @@ class SafetensorsFileTest : public testing::Test {
   std::string path_;
 };
 
+TEST_F(SafetensorsFileTest, MoreThanThereIsMemoryForIsRefusedBeforeItIsTaken) {
+  // One tebibyte of a sparse file, which takes nothing on the disk.
+  constexpr std::int64_t kBytes = std::int64_t{1} << 40;
+  const std::string header = SerializeHeader({}, {{"a", "F32", {kBytes / 4}}});
+  EXPECT_NE(Refusal(header), "");
+  fs::resize_file(path_, header.size() + kBytes);
+  const Status refused = ReadFile(path_).status();
+  EXPECT_EQ(refused.code(), Code::kInvalid);
+  EXPECT_NE(refused.message().find("its data would take 1.0 TiB of memory"), std::string::npos)
+      << refused.message();
+}
+
 TEST_F(SafetensorsFileTest, WhatIsWrittenIsReadBack) {
   const std::vector<float> kernel = {1, 2, 3, 4, 5, 6};
   const std::vector<std::int64_t> steps = {42};

@@ -1,4 +1,4 @@
-#include "common/base/hidden_rows.h"
+#include "common/storage/hidden_rows.h"
 
 #include <algorithm>
 

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "common/base/atomic_file.h"
+#include "common/base/log.h"
 #include "common/storage/folder_probe.h"
 
 namespace elephas {
@@ -253,6 +254,7 @@ Result<OutputClaim> OutputClaim::Take(const std::string& folder, const OutputOwn
            {"host", HostName()}, {"boot", BootId()},   {"made", made}}
           .dump(-1, ' ', false, json::error_handler_t::replace);
   const auto give_up = std::chrono::steady_clock::now() + options.patience;
+  bool waits = false;
   for (;;) {
     const std::optional<Marker> highest = HighestIn(folder);
     const json content = highest ? ContentOf(highest->path) : json();
@@ -269,6 +271,10 @@ Result<OutputClaim> OutputClaim::Take(const std::string& folder, const OutputOwn
     }
     if (highest && IsHeld(folder, highest->path, content, options)) {
       if (std::chrono::steady_clock::now() >= give_up) return Taken(folder, content);
+      if (!std::exchange(waits, true)) {
+        LogInfo("waiting for the output folder",
+                {{"path", folder}, {"message", "it is being written by " + Describe(content)}});
+      }
       std::this_thread::sleep_for(kLookAgain);
       continue;
     }

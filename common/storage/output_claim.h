@@ -30,8 +30,9 @@ struct OutputClaimOptions {
   // A claim that no process of this machine holds is given up when it was not refreshed for so
   // long.
   std::chrono::milliseconds silence{30'000};
-  // How long another job's claim is waited for: its last process may just be ending.
-  std::chrono::milliseconds patience{3'000};
+  // How long another job's claim is waited for. Whoever waits for a job to succeed and then starts
+  // the next one meets the first one's processes at their end, which a busy machine draws out.
+  std::chrono::milliseconds patience{20'000};
 };
 
 // Not thread-safe.

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <optional>
 #include <string>
 #include <thread>
@@ -71,6 +72,19 @@ TEST_F(OutputClaimTest, WhatIsReleasedLeavesNothing) {
   EXPECT_TRUE(claim->Refresh().ok());
   claim->Release();
   EXPECT_TRUE(fs::is_empty(root_)) << "the folders that were made for it go too";
+}
+
+TEST_F(OutputClaimTest, WhoComesWhileTheLastOneEndsWaitsForIt) {
+  auto last = Take(kDigits);
+  auto next = std::async(std::launch::async, [&] {
+    return OutputClaim::Take(folder_, kClicks, {.patience = std::chrono::minutes(10)});
+  });
+  // It is probably waiting by now; if not, it finds the folder free.
+  EXPECT_EQ(next.wait_for(milliseconds(50)), std::future_status::timeout);
+  last->Release();
+  const Result<OutputClaim> claim = next.get();
+  ASSERT_TRUE(claim.ok()) << claim.status().message();
+  EXPECT_EQ(Take(kDigits).status().code(), Code::kConflict);
 }
 
 TEST_F(OutputClaimTest, FoldersThatWereThereOrHoldSomethingStay) {

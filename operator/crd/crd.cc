@@ -77,9 +77,16 @@ void AddBounds(const FieldInfo& field, ordered_json& schema) {
 
 ordered_json Section(std::string_view path);
 
-ordered_json Schema(const FieldInfo& field) {
-  ordered_json schema;
-  schema["description"] = Description(field);
+void AddText(const FieldInfo& field, ordered_json& schema) {
+  const bool free = field.form == manifest::TextForm::kFree;
+  schema["type"] = "string";
+  schema["minLength"] = 1;
+  schema["maxLength"] = free ? manifest::kMaxTextLength : manifest::kMaxFormLength;
+  schema["pattern"] = free ? R"(^[^\x00-\x1f\x7f]*$)" : manifest::FormPattern(field.form);
+}
+
+// What the field's type says.
+void AddType(const FieldInfo& field, ordered_json& schema) {
   switch (field.type) {
     case FieldType::kSection: {
       schema.update(Section(field.path));
@@ -88,14 +95,7 @@ ordered_json Schema(const FieldInfo& field) {
     }
     case FieldType::kText:
     case FieldType::kUri:
-      schema["type"] = "string";
-      schema["minLength"] = 1;
-      schema["maxLength"] = manifest::kMaxTextLength;
-      schema["pattern"] = R"(^[^\x00-\x1f\x7f]*$)";
-      if (field.form != manifest::TextForm::kFree) {
-        schema["maxLength"] = manifest::kMaxFormLength;
-        schema["pattern"] = manifest::FormPattern(field.form);
-      }
+      AddText(field, schema);
       break;
     case FieldType::kInteger:
       schema["type"] = "integer";
@@ -138,6 +138,12 @@ ordered_json Schema(const FieldInfo& field) {
       schema["x-kubernetes-preserve-unknown-fields"] = true;
       break;
   }
+}
+
+ordered_json Schema(const FieldInfo& field) {
+  ordered_json schema;
+  schema["description"] = Description(field);
+  AddType(field, schema);
   if (!field.default_json.empty()) schema["default"] = ordered_json::parse(field.default_json);
   if (ordered_json rules = CrdRules(field.path); !rules.is_null()) {
     schema["x-kubernetes-validations"] = std::move(rules);

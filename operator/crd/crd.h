@@ -1,8 +1,7 @@
 // The CustomResourceDefinition of ElephasJob, made from the table of the manifest's fields so that
 // the cluster and the command line cannot disagree.
 //
-// After a change, ELEPHAS_UPDATE_DOCS=1 build/test-bin/operator_test --gtest_filter=Crd.*
-// writes the files in the tree.
+// `make generate` writes the files in the tree after a change.
 #pragma once
 
 #include <nlohmann/json.hpp>

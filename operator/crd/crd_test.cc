@@ -46,7 +46,7 @@ const ordered_json& At(std::string_view path) {
   return *schema;
 }
 
-// After a change of a table: ELEPHAS_UPDATE_DOCS=1 build/test-bin/operator_crd_test
+// After a change of a table: `make generate`.
 TEST(Crd, FilesInTheTreeAreWhatTheTablesSay) {
   const std::string definition = YamlText(MakeCrd()), policy = YamlText(PolicyRules());
   for (const auto& [path, text] :
@@ -54,7 +54,7 @@ TEST(Crd, FilesInTheTreeAreWhatTheTablesSay) {
         std::pair{"charts/elephas-operator/files/elephasjobs.yaml", definition},
         std::pair{"charts/elephas-operator/files/admission-policy.yaml", policy}}) {
     if (std::getenv("ELEPHAS_UPDATE_DOCS") != nullptr) std::ofstream(SourceFile(path)) << text;
-    EXPECT_EQ(ReadText(SourceFile(path)), text) << path << ": see the comment above this test";
+    EXPECT_EQ(ReadText(SourceFile(path)), text) << path << ": run `make generate`";
   }
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "common/base/names.h"
+#include "common/base/program.h"
 #include "operator/rules/failure_policy.h"
 #include "operator/rules/outcome.h"
 #include "operator/rules/replacement_backoff.h"
@@ -25,8 +25,7 @@ constexpr std::size_t kKeptFailures = 10;
 bool IsDone(const Pod& pod) {
   if (pod.role == PodRole::kServer) return EndedWithJob(pod);
   // Told that the job is over; the server's own word follows.
-  return pod.end && (pod.end->exit_code == names::kWorkerJobSucceeded ||
-                     pod.end->exit_code == names::kWorkerJobFailed);
+  return pod.end && (pod.end->exit_code == kExitSuccess || pod.end->exit_code == kExitJobFailed);
 }
 
 std::string WhyLost(const Pod& pod) {

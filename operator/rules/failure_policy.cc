@@ -4,14 +4,13 @@
 #include <cstring>
 
 #include "common/base/names.h"
+#include "common/base/program.h"
 #include "common/base/utf8.h"
 
 namespace elephas {
 
 namespace {
 
-constexpr int kBadUsage = 2;  // of both programs: the same arguments will not do better
-constexpr int kSignalBase = 128;
 constexpr std::size_t kMaxQuote = 400;
 
 // The termination message's last lines, which say why; whole ones unless the last is too long.
@@ -26,8 +25,8 @@ std::string Tail(const std::string& message) {
 
 // In the words of `elephas run`, with the number that kubectl shows.
 std::string DescribeExit(int code) {
-  if (code <= kSignalBase) return "exited with " + std::to_string(code);
-  const int signal = code - kSignalBase;
+  if (code <= kExitBySignal) return "exited with " + std::to_string(code);
+  const int signal = code - kExitBySignal;
   const char* name = sigabbrev_np(signal);
   return "was killed by signal " + std::to_string(signal) + " (" +
          (name == nullptr ? "" : "SIG" + std::string(name) + ", ") + "exit code " +
@@ -56,7 +55,7 @@ bool CountsAsFailure(const Pod& pod) {
   if (pod.phase != PodPhase::kFailed || pod.disrupted || pod.role == PodRole::kServer) return false;
   // Somebody deleted it: its program ended because it was told to.
   if (pod.deleting) return false;
-  return !pod.end || pod.end->exit_code != names::kWorkerJobFailed;
+  return !pod.end || pod.end->exit_code != kExitJobFailed;
 }
 
 std::int64_t FailuresUpTo(const Pod& pod) {
@@ -116,7 +115,7 @@ const Pod* LastDeath(const Observed& observed) {
 std::optional<JobEnd> TooManyFailures(const Job& job, const Observed& observed) {
   for (const Pod& pod : observed.pods) {
     const ContainerEnd* end = EndOf(pod);
-    if (end != nullptr && end->exit_code == kBadUsage && !pod.deleting) {
+    if (end != nullptr && end->exit_code == kExitUsage && !pod.deleting) {
       return JobEnd{false, std::string(names::kStartFailed),
                     pod.name + " cannot start: " + DescribeEnd(pod) + "; " + Advice(job, pod),
                     observed.progress};

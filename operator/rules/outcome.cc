@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/names.h"
+#include "common/base/program.h"
 
 namespace elephas {
 
@@ -40,12 +41,12 @@ std::optional<JobEnd> ToldByWorkers(const Observed& observed, const Pod* server)
     if (pod.role != PodRole::kWorker || !pod.end || Remembers(server, pod.end->finished_ms)) {
       continue;
     }
-    if (pod.end->exit_code == names::kWorkerJobSucceeded) {
+    if (pod.end->exit_code == kExitSuccess) {
       return JobEnd{true, std::string(names::kJobSucceeded),
                     "the outputs were written; server 0 died before it told its final numbers",
                     observed.progress};
     }
-    if (pod.end->exit_code == names::kWorkerJobFailed) {
+    if (pod.end->exit_code == kExitJobFailed) {
       return JobEnd{false, "WorkerError",
                     pod.name + " was told that the job failed: " + pod.end->message,
                     observed.progress};

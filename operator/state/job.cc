@@ -17,8 +17,6 @@ using nlohmann::json;
 
 constexpr std::int64_t kDefaultPort = 4000;
 
-// A Secret holds 1 MiB, and the manifest is not all that is in it.
-constexpr std::size_t kMaxManifestBytes = 1'000'000;
 // Of all problems together; a condition's message holds 32 KiB.
 constexpr std::size_t kMaxProblemBytes = 16'384;
 
@@ -43,12 +41,6 @@ std::string Join(const std::vector<ManifestProblem>& problems) {
     out.append(problem.message);
   }
   return out;
-}
-
-std::string TooLarge(const std::string& what) {
-  return "the job is too large for the cluster to hold: " + what +
-         "; put the model into a file or a ConfigMap (spec.model.uri, spec.model.configMapRef), or "
-         "make the templates smaller";
 }
 
 // The copies of what a user wrote that nothing here reads.
@@ -88,7 +80,7 @@ Job ParseJobHeader(const json& object) {
 Job ParseJob(json object) {
   Job job = ParseJobHeader(object);
   if (const json& why = MemberOf(object, kube::kClipped); !why.is_null()) {
-    job.problems = TooLarge(TextIn(why));
+    job.problems = TooLargeMessage(TextIn(why));
     KeepTimeToLive(object, job.spec.run_policy);
     return job;
   }
@@ -96,6 +88,7 @@ Job ParseJob(json object) {
   KeepManifest(object);
   ParsedManifest manifest = ParseManifestJson(object, job.name);
   if (manifest.problems.empty()) manifest.problems = ClusterProblems(manifest, job.name);
+  if (manifest.problems.empty()) manifest.problems = TooLargeForCluster(manifest, job.name);
   job.problems = Join(manifest.problems);
   if (!job.problems.empty()) {
     job.only_template_problems =
@@ -108,11 +101,6 @@ Job ParseJob(json object) {
   job.spec = std::move(manifest.spec);
   job.document = std::move(manifest.document);
   DropCopies(job);
-  const std::size_t bytes = JsonText(job.document).size();
-  if (bytes > kMaxManifestBytes) {
-    job.problems = TooLarge("it has " + std::to_string(bytes) + " bytes without its templates, " +
-                            "more than " + std::to_string(kMaxManifestBytes));
-  }
   return job;
 }
 

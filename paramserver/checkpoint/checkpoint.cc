@@ -448,13 +448,20 @@ Result<Checkpoint> CheckpointFolder::Load(std::int64_t cut, BufferPool& pool) co
   return checkpoint;
 }
 
-Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
-                                             std::int64_t keep) const {
+namespace {
+
+// A file as it will be, without a copy of the numbers: `checkpoint` must outlive it.
+struct FileContent {
+  std::string header;
+  std::vector<std::span<const std::byte>> data;
+};
+
+std::map<std::string, std::string> MetadataOf(const Checkpoint& checkpoint) {
   json kept = json::object();
   for (const auto& [epoch, model] : checkpoint.kept) {
     kept[std::to_string(epoch)] = model.iterations;
   }
-  const std::map<std::string, std::string> metadata{
+  return {
       {"format", std::string(kFormat)},
       {"uid", checkpoint.uid},
       {"cut", std::to_string(checkpoint.cut)},
@@ -469,39 +476,48 @@ Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
       {"kept", kept.dump()},
       {"checksum", std::string(kNoChecksum)},
   };
-  const auto describe = [](std::string name, const SharedFloats& floats) {
-    return safetensors::TensorInfo{
-        std::move(name), "F32", {static_cast<std::int64_t>(floats->floats().size())}, 0, 0};
+}
+
+Result<FileContent> ContentOf(const Checkpoint& checkpoint) {
+  FileContent content;
+  std::vector<safetensors::TensorInfo> tensors;
+  const auto add = [&](std::string name, const SharedFloats& floats) {
+    const auto size = static_cast<std::int64_t>(floats->floats().size());
+    tensors.push_back({std::move(name), "F32", {size}, 0, 0});
+    content.data.push_back(std::as_bytes(floats->floats()));
   };
-  std::vector<safetensors::TensorInfo> tensors{describe("parameters", checkpoint.parameters)};
-  std::vector<std::span<const std::byte>> data{std::as_bytes(checkpoint.parameters->floats())};
+  add("parameters", checkpoint.parameters);
   for (std::size_t i = 0; i < checkpoint.slots.size(); ++i) {
-    tensors.push_back(describe("slot/" + checkpoint.slot_names[i], checkpoint.slots[i]));
-    data.push_back(std::as_bytes(checkpoint.slots[i]->floats()));
+    add("slot/" + checkpoint.slot_names[i], checkpoint.slots[i]);
   }
   for (const auto& [epoch, model] : checkpoint.kept) {
     const std::string prefix = "epoch/" + std::to_string(epoch) + "/";
-    tensors.push_back(describe(prefix + "parameters", model.parameters));
-    data.push_back(std::as_bytes(model.parameters->floats()));
+    add(prefix + "parameters", model.parameters);
     for (std::size_t i = 0; i < model.slots.size(); ++i) {
-      tensors.push_back(describe(prefix + "slot/" + checkpoint.slot_names[i], model.slots[i]));
-      data.push_back(std::as_bytes(model.slots[i]->floats()));
+      add(prefix + "slot/" + checkpoint.slot_names[i], model.slots[i]);
     }
   }
-  std::string header = safetensors::SerializeHeader(metadata, tensors);
+  content.header = safetensors::SerializeHeader(MetadataOf(checkpoint), tensors);
   Crc32 crc;
-  crc.Add(std::as_bytes(std::span(header)));
-  for (const auto& bytes : data) crc.Add(bytes);
-  const std::size_t digits = FindDigits(header, kNoChecksum);
+  crc.Add(std::as_bytes(std::span(content.header)));
+  for (const auto& bytes : content.data) crc.Add(bytes);
+  const std::size_t digits = FindDigits(content.header, kNoChecksum);
   if (digits == std::string::npos) return Internal("checkpoint: the header lost its checksum");
-  header.replace(digits, kNoChecksum.size(), crc.Digits());
+  content.header.replace(digits, kNoChecksum.size(), crc.Digits());
+  return content;
+}
 
+}  // namespace
+
+Result<std::uint64_t> CheckpointFolder::Save(const Checkpoint& checkpoint,
+                                             std::int64_t keep) const {
+  ELEPHAS_ASSIGN_OR_RETURN(const FileContent content, ContentOf(checkpoint));
   const Incarnation mine = checkpoint.incarnation;
   ELEPHAS_RETURN_IF_ERROR(CheckFence(mine));
   ELEPHAS_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(Path(checkpoint.cut, mine)));
-  ELEPHAS_RETURN_IF_ERROR(file.Write(header));
-  std::uint64_t size = header.size();
-  for (const auto& bytes : data) {
+  ELEPHAS_RETURN_IF_ERROR(file.Write(content.header));
+  std::uint64_t size = content.header.size();
+  for (const auto& bytes : content.data) {
     ELEPHAS_RETURN_IF_ERROR(file.Write(bytes));
     size += bytes.size();
   }

@@ -137,6 +137,7 @@ Result<JoinReply> JobServiceImpl::Join(const std::string& name) {
   reply.seed = seed_;
   reply.servers = peers_.Urls(own_url_);
   reply.lease_duration = options_.lease_duration;
+  reply.over = failed_ || finalized();
   return reply;
 }
 

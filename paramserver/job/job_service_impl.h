@@ -139,6 +139,8 @@ class JobServiceImpl final : public JobService {
   Status OpenCommit(const GroupCommitHeader& header);
   void FillPlace(const GroupQuestion& question, GroupPlace& place) const;
   [[nodiscard]] nlohmann::json GroupJson() const;
+  [[nodiscard]] nlohmann::json WorkersJson() const;
+  void AddProgress(nlohmann::json& out) const;
 
   // apply_mutex_ is held, mutex_ is not.
   Status CommitRound();
@@ -158,6 +160,8 @@ class JobServiceImpl final : public JobService {
   // apply_mutex_ and mutex_ are held.
   void CommitGroupWhenComplete();
   Status RestoreCut(std::int64_t cut, Incarnation incarnation);
+  // Leaves the job half filled after an error.
+  Status Fill(Checkpoint checkpoint);
   void Empty(Incarnation incarnation);
   Status TakeLayout(const ModelLayout& layout);
   Status RestoreCallbacks(const nlohmann::json& state);

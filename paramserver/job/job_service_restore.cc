@@ -153,44 +153,17 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
     cuts_.erase(cut);  // it was whole once
     return loaded.status();
   }
-  Checkpoint& checkpoint = *loaded;
-  ELEPHAS_ASSIGN_OR_RETURN(ModelLayout layout, ModelLayoutFromJson(checkpoint.layout));
-  ELEPHAS_RETURN_IF_ERROR(TakeLayout(layout));
-  Status same = plan_->CheckContinues(checkpoint.plan);
-  if (!same.ok()) {
+  const Incarnation successor(loaded->incarnation.value() + 1);
+  const std::uint64_t seed = loaded->seed;
+  std::string run = loaded->uid;
+  if (Status filled = Fill(*std::move(loaded)); !filled.ok()) {
     Empty(incarnation);
-    return same;
+    return filled;
   }
-  Result<Ledger> ledger = Ledger::FromJson(*plan_, checkpoint.ledger);
-  if (!ledger.ok()) {
-    Empty(incarnation);
-    return ledger.status();
-  }
-  ledger_ = *std::move(ledger);
-  Status fits = CheckSizes(checkpoint, *store_, layout.slot_names.size());
-  if (!fits.ok()) {
-    Empty(incarnation);
-    return fits;
-  }
-  // The buffers were made by Load for us alone; const only says that snapshots are not changed.
-  std::vector<std::shared_ptr<FloatBuffer>> slots;
-  for (const SharedFloats& slot : checkpoint.slots) {
-    slots.push_back(std::const_pointer_cast<FloatBuffer>(slot));
-  }
-  store_->Set(std::const_pointer_cast<FloatBuffer>(checkpoint.parameters), std::move(slots),
-              checkpoint.version, checkpoint.iterations);
-  if (plan_->callbacks) {
-    kept_ = std::move(checkpoint.kept);
-    KeepModel(cut);
-    if (const Status state = RestoreCallbacks(checkpoint.callbacks); !state.ok()) {
-      Empty(incarnation);
-      return state;
-    }
-  }
-  incarnation_ = std::max(incarnation_, Incarnation(checkpoint.incarnation.value() + 1));
+  incarnation_ = std::max(incarnation_, successor);
   last_incarnation_ = incarnation_;
-  seed_ = checkpoint.seed;
-  restored_run_ = checkpoint.uid;
+  seed_ = seed;
+  restored_run_ = std::move(run);
   last_cut_ = cut;
   restored_cut_ = cut;
   {
@@ -206,6 +179,25 @@ Status JobServiceImpl::RestoreCut(std::int64_t cut, Incarnation incarnation) {
   events_.Add(own ? "Restored" : "Resumed", what);
   changed_.notify_all();
   return OkStatus();
+}
+
+Status JobServiceImpl::Fill(Checkpoint checkpoint) {
+  ELEPHAS_ASSIGN_OR_RETURN(ModelLayout layout, ModelLayoutFromJson(checkpoint.layout));
+  ELEPHAS_RETURN_IF_ERROR(TakeLayout(layout));
+  ELEPHAS_RETURN_IF_ERROR(plan_->CheckContinues(checkpoint.plan));
+  ELEPHAS_ASSIGN_OR_RETURN(ledger_, Ledger::FromJson(*plan_, checkpoint.ledger));
+  ELEPHAS_RETURN_IF_ERROR(CheckSizes(checkpoint, *store_, layout.slot_names.size()));
+  // The buffers were made by Load for us alone; const only says that snapshots are not changed.
+  std::vector<std::shared_ptr<FloatBuffer>> slots;
+  for (const SharedFloats& slot : checkpoint.slots) {
+    slots.push_back(std::const_pointer_cast<FloatBuffer>(slot));
+  }
+  store_->Set(std::const_pointer_cast<FloatBuffer>(checkpoint.parameters), std::move(slots),
+              checkpoint.version, checkpoint.iterations);
+  if (!plan_->callbacks) return OkStatus();
+  kept_ = std::move(checkpoint.kept);
+  KeepModel(checkpoint.cut);
+  return RestoreCallbacks(checkpoint.callbacks);
 }
 
 // A checkpoint of a run without callbacks has no state: they start with what comes.

@@ -73,53 +73,30 @@ JobSample JobServiceImpl::Sample() const {
   return sample;
 }
 
-json JobServiceImpl::StatusJson() const {
-  const std::lock_guard lock(mutex_);
-  json out;
-  out["job"] = spec_.name;
-  out["uid"] = options_.uid;
-  out["task"] = Word(spec_.task);
-  out["mode"] = Word(spec_.mode);
-  out["frequency"] = Word(spec_.frequency);
-  out["incarnation"] = incarnation_.value();
-  out["server"] = options_.server_index;
-  out["servers"] = spec_.parameter_servers.replicas;
-  const bool initialised = store_ && store_->initialised();
-  out["state"] = StateWord();
-  out["reason"] = failure_reason_;
-  out["message"] = failure_message_;
-  out["version"] = initialised ? store_->version().value() : 0;
-  out["partitions"] = spec_.data.partitions;
-  out["epochs"] = spec_.task == TaskKind::kTrain ? spec_.fit.epochs : 0;
-  out["epoch"] = 0;
-  out["examples"] = 0;
-  out["examplesPerEpoch"] = 0;
-  out["progress"] = 0.0;
-  out["examplesPerSecond"] = throughput_.ExamplesPerSecond();
-  out["secondsRemaining"] = nullptr;
-  out["metrics"] = json::object();
-  out["history"] = json::object();
-  if (initialised) {
-    const std::int64_t per_epoch =
-        plan_->task == TaskKind::kTrain ? plan_->training_rows : plan_->examples;
-    const std::int64_t total = per_epoch * std::max<std::int64_t>(plan_->epochs, 1);
-    const std::int64_t applied = ledger_->ExamplesApplied();
-    const EpochSummary running = ledger_->Running(ledger_->OpenEpoch());
-    out["epoch"] = ledger_->ClosedEpochs();
-    out["examples"] = plan_->task == TaskKind::kTrain ? running.examples : applied;
-    out["examplesPerEpoch"] = per_epoch;
-    out["progress"] = Progress();
-    const double rate = throughput_.ExamplesPerSecond();
-    if (rate > 0) out["secondsRemaining"] = static_cast<double>(total - applied) / rate;
-    out["metrics"] = MetricValues(running.training);
-    out["history"] = HistoryLists(ledger_->history(), LearningRates());
-    if (plan_->task == TaskKind::kEvaluate) {
-      const Result<MetricSums> totals = ledger_->Totals();
-      out["metrics"] = totals.ok() ? MetricValues(*totals) : json::object();
-      if (ledger_->AllDone()) out["result"] = {{"metrics", out["metrics"]}};
-    }
-  }
-  out["workers"] = json::array();
+// What there is of the job once it has parameters; `out` holds the values of before.
+void JobServiceImpl::AddProgress(json& out) const {
+  const std::int64_t per_epoch =
+      plan_->task == TaskKind::kTrain ? plan_->training_rows : plan_->examples;
+  const std::int64_t total = per_epoch * std::max<std::int64_t>(plan_->epochs, 1);
+  const std::int64_t applied = ledger_->ExamplesApplied();
+  const EpochSummary running = ledger_->Running(ledger_->OpenEpoch());
+  out["version"] = store_->version().value();
+  out["epoch"] = ledger_->ClosedEpochs();
+  out["examples"] = plan_->task == TaskKind::kTrain ? running.examples : applied;
+  out["examplesPerEpoch"] = per_epoch;
+  out["progress"] = Progress();
+  const double rate = throughput_.ExamplesPerSecond();
+  if (rate > 0) out["secondsRemaining"] = static_cast<double>(total - applied) / rate;
+  out["metrics"] = MetricValues(running.training);
+  out["history"] = HistoryLists(ledger_->history(), LearningRates());
+  if (plan_->task != TaskKind::kEvaluate) return;
+  const Result<MetricSums> totals = ledger_->Totals();
+  out["metrics"] = totals.ok() ? MetricValues(*totals) : json::object();
+  if (ledger_->AllDone()) out["result"] = {{"metrics", out["metrics"]}};
+}
+
+json JobServiceImpl::WorkersJson() const {
+  json workers = json::array();
   for (const auto& [name, worker] : coordinator_.workers()) {
     json entry{{"name", name}, {"examples", worker.examples}, {"lease", nullptr}};
     bool busy = false;
@@ -132,8 +109,38 @@ json JobServiceImpl::StatusJson() const {
                         {"partition", held.task.partition.value()}};
     }
     entry["state"] = !worker.live ? "Lost" : busy ? "Working" : "Idle";
-    out["workers"].push_back(std::move(entry));
+    workers.push_back(std::move(entry));
   }
+  return workers;
+}
+
+json JobServiceImpl::StatusJson() const {
+  const std::lock_guard lock(mutex_);
+  json out;
+  out["job"] = spec_.name;
+  out["uid"] = options_.uid;
+  out["task"] = Word(spec_.task);
+  out["mode"] = Word(spec_.mode);
+  out["frequency"] = Word(spec_.frequency);
+  out["incarnation"] = incarnation_.value();
+  out["server"] = options_.server_index;
+  out["servers"] = spec_.parameter_servers.replicas;
+  out["state"] = StateWord();
+  out["reason"] = failure_reason_;
+  out["message"] = failure_message_;
+  out["version"] = 0;
+  out["partitions"] = spec_.data.partitions;
+  out["epochs"] = spec_.task == TaskKind::kTrain ? spec_.fit.epochs : 0;
+  out["epoch"] = 0;
+  out["examples"] = 0;
+  out["examplesPerEpoch"] = 0;
+  out["progress"] = 0.0;
+  out["examplesPerSecond"] = throughput_.ExamplesPerSecond();
+  out["secondsRemaining"] = nullptr;
+  out["metrics"] = json::object();
+  out["history"] = json::object();
+  if (store_ && store_->initialised()) AddProgress(out);
+  out["workers"] = WorkersJson();
   out["transport"] = GroupJson();
   out["warnings"] = json::array();
   for (const Warning& warning : warnings_) {

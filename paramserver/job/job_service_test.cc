@@ -385,8 +385,10 @@ TEST_F(JobServiceTest, ValidationAndFinalizeAreFinishedOnceAndInTheirOrder) {
   EXPECT_EQ(finish(Validate(0, 1), 1).value(), UpdateOutcome::kApplied);
   EXPECT_EQ(service_->StatusJson().at("state"), "Finalizing");
   EXPECT_EQ(Acquire().lease->task, Finalize());
+  EXPECT_FALSE(service_->Join("late")->over);
   EXPECT_EQ(finish(Finalize(), 0).value(), UpdateOutcome::kApplied);
   EXPECT_EQ(finish(Finalize(), 0).value(), UpdateOutcome::kDuplicate);
+  EXPECT_TRUE(service_->Join("later")->over);
   EXPECT_EQ(Acquire().state, LeaseReply::State::kSucceeded);
   const json status = service_->StatusJson();
   EXPECT_EQ(status.at("state"), "Succeeded");

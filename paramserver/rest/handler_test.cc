@@ -107,7 +107,8 @@ TEST_F(RestHandlerTest, AJoiningWorkerLearnsWhatItNeeds) {
                   {"initialised", true},
                   {"seed", 42},
                   {"servers", {"http://127.0.0.1:4000"}},
-                  {"leaseSeconds", 1.5}}));
+                  {"leaseSeconds", 1.5},
+                  {"over", false}}));
   EXPECT_EQ(Body(Send({.target = "/v1/job"}), 200)["manifest"], json({{"kind", "ElephasJob"}}));
 }
 

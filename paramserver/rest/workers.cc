@@ -39,7 +39,8 @@ Result<HttpReply> Join(Context& context, Call& call) {
                     {"initialised", joined.initialised},
                     {"seed", joined.seed},
                     {"servers", joined.servers},
-                    {"leaseSeconds", static_cast<double>(joined.lease_duration.count()) / 1000}});
+                    {"leaseSeconds", static_cast<double>(joined.lease_duration.count()) / 1000},
+                    {"over", joined.over}});
 }
 
 Result<HttpReply> Heartbeat(Context& context, Call& call) {

@@ -20,11 +20,11 @@ def pods(tmp_path, bin_dir, processes):
     token.write_text(TOKEN + "\n")
     last_words.write_text("")
 
-    def start(job):
+    def start(job, *more):
         server = processes(
             bin_dir / "elephas-paramserver", "--job", job, "--uid", "1", "--base", tmp_path, "--address", "127.0.0.1",
-            "--port", "0", "--port-file", port_file, "--token-file", token, "--exit-when-done",
-            "--termination-log", last_words, name="server")
+            "--port", "0", "--port-file", port_file, "--token-file", token,
+            "--termination-log", last_words, *(more or ["--exit-when-done"]), name="server")
         port = wait_until(lambda: port_file.exists() and port_file.read_text().strip(), 30, "the server's port")
         url = f"http://127.0.0.1:{port}"
 
@@ -70,6 +70,22 @@ def test_server_stays_until_every_worker_that_came_knows(tmp_path, pods):
     assert [first.wait(120), second.wait(120)] == [0, 0]
     assert server.wait() == 0
     assert (counts(tmp_path) == 400).all()
+
+
+def test_a_worker_that_comes_when_all_is_done_touches_nothing(tmp_path, pods):
+    start, _ = pods
+    # The server stays, as it does for a while to tell everybody.
+    _, start_worker, status = start(counting_job(tmp_path, 8, fit_epochs=2), "--log-level", "info")
+    assert start_worker("worker-0").wait() == 0
+    assert status()["state"] == "Succeeded"
+    # The next job has the folders by now.
+    (tmp_path / "data.npz").unlink()
+    claim = tmp_path / "out" / ".elephas-owner-1.json"
+    claim.write_text(json.dumps({"uid": "2", "name": "next", "namespace": "", "host": "here", "boot": "", "made": []}))
+    before = sorted((tmp_path / "out").iterdir())
+    assert start_worker("worker-1").wait() == 0
+    assert sorted((tmp_path / "out").iterdir()) == before
+    assert (counts(tmp_path) == 2).all()
 
 
 def test_server_of_a_failed_job_says_why(tmp_path, pods):

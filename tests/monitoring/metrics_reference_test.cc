@@ -1,5 +1,5 @@
-// docs/metrics.md is made from the programs' tables of metrics. After a change of a table:
-//   ELEPHAS_UPDATE_DOCS=1 build/test-bin/metrics_reference_test
+// docs/metrics.md is made from the programs' tables of metrics; after a change of one, by
+// `make generate`.
 #include <gtest/gtest.h>
 
 #include <cctype>
@@ -149,7 +149,7 @@ TEST(MetricsReferenceTest, IsWhatTheTablesSay) {
   const auto end = page.find("## Parameter server\n");
   if (begin < end) page.erase(begin, end - begin);
 #endif
-  EXPECT_EQ(page, Reference()) << "run this test with ELEPHAS_UPDATE_DOCS=1";
+  EXPECT_EQ(page, Reference()) << "run `make generate`";
 }
 
 TEST(MetricsReferenceTest, NamesFollowPrometheusConventions) {

@@ -28,6 +28,9 @@ def test_a_job_is_trained_to_its_end(server):
     worker.initialise()
     tasks, end = finish_job(worker)
     assert end == {"state": "succeeded"}
+    # Who comes now is told at once that there is nothing to load.
+    late = Worker(worker.server, "late")
+    assert late.joined["over"] is True and worker.joined["over"] is False
     assert sorted(tasks) == [("finalize", 0, 0)] + [("train", e, p) for e in range(2) for p in range(2)]
     history = server.get("/v1/history").json()
     assert history["examples"] == [20, 20]

@@ -61,3 +61,26 @@ def test_a_test_keeps_to_its_component_and_those_below(tree):
 def test_a_folder_with_too_many_sources_is_named(tree):
     files = {f"cli/f{number}.cc": [] for number in range(structure.MAX_SOURCES + 1)}
     assert tree({**files, "cli/f_test.cc": []}, "cli:") == ["cli: 31 sources; 30 are the most"]
+
+
+def _function(lines, head="int Long(int a,\n         int b) {", comment="// Counts."):
+    return "\n".join([comment, head, *["  ++a;"] * (lines - len(head.splitlines()) - 1), "}", ""])
+
+
+def test_a_function_that_is_too_long_is_named(tmp_path):
+    path = tmp_path / "cli" / "a.cc"
+    path.parent.mkdir()
+
+    def check(text, name="a.cc"):
+        path.with_name(name).write_text(text)
+        found = structure.problems(tmp_path, {"cli": []})
+        path.with_name(name).unlink()
+        return found
+
+    assert check(_function(60)) == []
+    assert check(_function(61)) == ["cli/a.cc:2: Long has 61 lines; 60 are the most"]
+    assert check("namespace a {\n" + _function(40) + _function(40) + "}  // namespace a\n") == []
+    assert check(_function(99, head="std::vector<A> Class::Name() const {")) == [
+        "cli/a.cc:2: Class::Name has 99 lines; 60 are the most"]
+    assert check(_function(99, comment="// A table of names.")) == []
+    assert check(_function(99), "a_test.cc") == []

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "common/base/testing/test_folder.h"
 #include "common/manifest/data_formats.h"
 #include "worker/files/npy_writer.h"
-#include "worker/files/testing/test_folder.h"
 #include "worker/files/zip_writer.h"
 
 namespace elephas {

@@ -40,6 +40,7 @@ Result<JoinReply> JobClient::Join(const std::string& name, const Offer& offer) {
   joined.seed = static_cast<std::uint64_t>(reader.Int("seed", 0));
   joined.lease_duration =
       milliseconds(static_cast<std::int64_t>(reader.Number("leaseSeconds") * 1000));
+  joined.over = reader.Bool("over");
   const json& servers = reader.Any("servers");
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   for (const json& server : servers) {

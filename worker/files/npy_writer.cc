@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "common/base/atomic_file.h"
-#include "common/base/hidden_rows.h"
 #include "common/base/own_file.h"
+#include "common/storage/hidden_rows.h"
 
 namespace elephas {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "common/base/atomic_file.h"
+#include "common/base/testing/test_folder.h"
 #include "worker/files/npz_writer.h"
-#include "worker/files/testing/test_folder.h"
 #include "worker/files/zip_reader.h"
 
 namespace elephas {

@@ -89,6 +89,36 @@ constexpr std::string_view kIntroduction =
     "weights are refused.\n"
     "\n";
 
+constexpr std::string_view kAboutConstraints =
+    "\nConstraints are applied after every step where a worker makes it: in all modes but "
+    "`synchronous` with\n"
+    "`frequency: batch`, whose steps are the server's. There a model with a constrained weight "
+    "is refused,\n"
+    "with its layer and the weight; `frequency: epoch` or `fit` trains it. What comes of several "
+    "steps at once\n"
+    "need not keep to a constraint: the mean over partitions (`synchronous`) keeps to `NonNeg` "
+    "and `MaxNorm`\n"
+    "but may be shorter than `UnitNorm` and `MinMaxNorm` ask for, and the sum of several "
+    "workers' updates\n"
+    "(`asynchronous`, `hogwild`) may break any. One asynchronous worker breaks none.\n";
+
+constexpr std::string_view kAboutKeras2 =
+    "\n## Files of Keras 2\n"
+    "\n"
+    "`.h5` files and JSON of Keras 2 are read as what they mean, and so are `.keras` files of "
+    "Keras 2.15 and\n"
+    "later tf_keras; those of 2.12 to 2.14 keep their weights in other places and are refused. "
+    "What a job\n"
+    "writes is a file of Keras 3. `GRU` with `reset_after=false` is computed as such. "
+    "`hard_sigmoid` was\n"
+    "another function in Keras 2 (0.2 x + 0.5, today x / 6 + 0.5): a file that says it is of "
+    "Keras 2 and asks\n"
+    "for it is refused. The optimizer's state is not resumed: training starts with the file's "
+    "configuration,\n"
+    "at step 0 and without moments. An optimizer's `lr` and a `decay` other than 0 are refused; "
+    "`spec.compile`\n"
+    "takes their place.\n";
+
 }  // namespace
 
 std::string SupportedMarkdown() {
@@ -108,18 +138,7 @@ std::string SupportedMarkdown() {
   text += "| regularizer | " + List(Sorted(RegularizerNames())) + " |\n";
   text += "| constraint | " + List(Sorted(ConstraintNames())) + " |\n";
 
-  text +=
-      "\nConstraints are applied after every step where a worker makes it: in all modes but "
-      "`synchronous` with\n"
-      "`frequency: batch`, whose steps are the server's. There a model with a constrained weight "
-      "is refused,\n"
-      "with its layer and the weight; `frequency: epoch` or `fit` trains it. What comes of several "
-      "steps at once\n"
-      "need not keep to a constraint: the mean over partitions (`synchronous`) keeps to `NonNeg` "
-      "and `MaxNorm`\n"
-      "but may be shorter than `UnitNorm` and `MinMaxNorm` ask for, and the sum of several "
-      "workers' updates\n"
-      "(`asynchronous`, `hogwild`) may break any. One asynchronous worker breaks none.\n";
+  text += kAboutConstraints;
 
   text += "\n## Optimizers\n\n" + List(OptimizerNames()) +
           ";\nwith `weight_decay`, `clipnorm`, `clipvalue`, `global_clipnorm`, `use_ema` and\n"
@@ -140,22 +159,7 @@ std::string SupportedMarkdown() {
       "and `logcosh`,\n"
       "which Keras uses to name results alone, are taken as the names of their classes.\n";
 
-  text +=
-      "\n## Files of Keras 2\n"
-      "\n"
-      "`.h5` files and JSON of Keras 2 are read as what they mean, and so are `.keras` files of "
-      "Keras 2.15 and\n"
-      "later tf_keras; those of 2.12 to 2.14 keep their weights in other places and are refused. "
-      "What a job\n"
-      "writes is a file of Keras 3. `GRU` with `reset_after=false` is computed as such. "
-      "`hard_sigmoid` was\n"
-      "another function in Keras 2 (0.2 x + 0.5, today x / 6 + 0.5): a file that says it is of "
-      "Keras 2 and asks\n"
-      "for it is refused. The optimizer's state is not resumed: training starts with the file's "
-      "configuration,\n"
-      "at step 0 and without moments. An optimizer's `lr` and a `decay` other than 0 are refused; "
-      "`spec.compile`\n"
-      "takes their place.\n";
+  text += kAboutKeras2;
   return text;
 }
 

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "common/http/reply.h"
+
 namespace elephas {
 namespace {
 
@@ -115,17 +117,15 @@ Result<std::unique_ptr<HttpServer>> ServeWorkerMetrics(const std::string& addres
   return HttpServer::Start(options, [job, worker, &meter, &devices](HttpRequest& request) {
     HttpReply reply;
     if (request.method() != "GET" && request.method() != "HEAD") {
-      reply.status = 405;
+      reply = ErrorReply(405, Code::kInvalid, "the path allows only GET, HEAD");
       reply.headers.emplace_back("Allow", "GET, HEAD");
-      reply.body = R"({"error":"invalid","message":"the path allows only GET, HEAD"})";
     } else if (request.path() == "/metrics") {
       reply.content_type = kMetricsContentType;
       reply.body = WorkerMetricsText(job, worker, meter, devices);
     } else if (request.path() == "/healthz") {
       reply.body = R"({"status":"ok"})";
     } else {
-      reply.status = 404;
-      reply.body = R"({"error":"not_found","message":"there is no such path"})";
+      reply = ErrorReply(404, Code::kNotFound, "there is no such path");
     }
     return reply;
   });
