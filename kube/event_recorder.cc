@@ -40,7 +40,7 @@ EventRecorder::EventRecorder(Client& client, const Clock& clock, Options options
 
 void EventRecorder::Record(const EventSubject& subject, EventType type, const std::string& reason,
                            const std::string& message) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto now = clock_.Now();
   if (!Admit(subject, now)) return;
   Waiting event{subject,
@@ -81,21 +81,23 @@ void EventRecorder::Combine(Identity& identity, Clock::TimePoint now) {
 }
 
 void EventRecorder::Flush() {
-  const std::lock_guard write_lock(write_mutex_);
+  const MutexLock write_lock(write_mutex_);
   for (;;) {
     Waiting event;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (waiting_.empty()) return;
       event = std::move(waiting_.front());
       waiting_.pop_front();
       dropped_ = 0;
     }
-    const Status written =
-        Guarded(observer_, "event", ToString(event.subject.name), [&] { return Write(event); });
+    const Status written = Guarded(observer_, "event", ToString(event.subject.name), [&] {
+      write_mutex_.AssertHeld();
+      return Write(event);
+    });
     if (written.ok()) continue;
     if (written.retryable() && ++event.tries < kMaxTries) {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       waiting_.push_front(std::move(event));
       return;
     }
@@ -191,18 +193,21 @@ void EventRecorder::Stop() {
 void EventRecorder::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, stop, [this] { return !waiting_.empty(); });
+      const MutexLock lock(mutex_);
+      changed_.wait(mutex_, stop, [this] {
+        mutex_.AssertHeld();
+        return !waiting_.empty();
+      });
     }
     (void)Guarded(observer_, "event", options_.component, [this] { Flush(); });
-    std::unique_lock lock(mutex_);
-    // What is left the server did not take.
-    if (!waiting_.empty()) changed_.wait_for(lock, stop, kTryAgain, [] { return false; });
+    const MutexLock lock(mutex_);
+    // The server did not take what is left: it gets a pause.
+    if (!waiting_.empty()) changed_.wait_for(mutex_, stop, kTryAgain, [] { return false; });
   }
   const auto end = std::chrono::steady_clock::now() + kLastWords;
   for (;;) {
     (void)Guarded(observer_, "event", options_.component, [this] { Flush(); });
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (waiting_.empty() || std::chrono::steady_clock::now() >= end) return;
   }
 }

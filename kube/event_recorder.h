@@ -12,12 +12,12 @@
 #include <deque>
 #include <list>
 #include <map>
-#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "kube/client.h"
 #include "kube/observer.h"
 
@@ -93,12 +93,12 @@ class EventRecorder {
     Clock::TimePoint filled{};
   };
 
-  // These want mutex_ held.
-  bool Admit(const EventSubject& subject, Clock::TimePoint now);
-  void Combine(Identity& identity, Clock::TimePoint now);
+  bool Admit(const EventSubject& subject, Clock::TimePoint now) ELEPHAS_REQUIRES(mutex_);
+  void Combine(Identity& identity, Clock::TimePoint now) ELEPHAS_REQUIRES(mutex_);
 
-  Status Write(const Waiting& event);
-  Status WriteNew(const Waiting& event, Clock::TimePoint now);
+  Status Write(const Waiting& event) ELEPHAS_REQUIRES(write_mutex_) ELEPHAS_EXCLUDES(mutex_);
+  Status WriteNew(const Waiting& event, Clock::TimePoint now) ELEPHAS_REQUIRES(write_mutex_)
+      ELEPHAS_EXCLUDES(mutex_);
   void Run(const std::stop_token& stop);
 
   Client& client_;
@@ -106,20 +106,20 @@ class EventRecorder {
   const Options options_;
   ClientObserver& observer_;
 
-  std::mutex mutex_;
+  Mutex mutex_;
   std::condition_variable_any changed_;
-  // Guarded by mutex_.
-  std::deque<Waiting> waiting_;
-  std::map<std::string, Bucket> buckets_;   // by the subject's uid
-  std::map<std::string, Similar> similar_;  // by uid, type and reason
-  std::uint64_t dropped_ = 0;
+  std::deque<Waiting> waiting_ ELEPHAS_GUARDED_BY(mutex_);
+  // By the subject's uid.
+  std::map<std::string, Bucket> buckets_ ELEPHAS_GUARDED_BY(mutex_);
+  // By uid, type and reason.
+  std::map<std::string, Similar> similar_ ELEPHAS_GUARDED_BY(mutex_);
+  std::uint64_t dropped_ ELEPHAS_GUARDED_BY(mutex_) = 0;
 
-  std::mutex write_mutex_;  // one writer at a time; before mutex_
-  // Guarded by write_mutex_.
-  std::map<Identity, Written> written_;
-  std::list<Identity> ages_;  // the oldest first
-  std::uint64_t next_ = 0;    // makes names different
-  std::jthread thread_;       // last: it uses the others
+  Mutex write_mutex_ ELEPHAS_ACQUIRED_BEFORE(mutex_);  // one writer at a time
+  std::map<Identity, Written> written_ ELEPHAS_GUARDED_BY(write_mutex_);
+  std::list<Identity> ages_ ELEPHAS_GUARDED_BY(write_mutex_);  // the oldest first
+  std::uint64_t next_ ELEPHAS_GUARDED_BY(write_mutex_) = 0;    // makes names different
+  std::jthread thread_;                                        // last: it uses the others
 };
 
 }  // namespace elephas::kube

@@ -1,7 +1,6 @@
 #include "kube/leader_election.h"
 
 #include <algorithm>
-#include <condition_variable>
 
 #include "common/base/log.h"
 #include "common/base/timestamp.h"
@@ -19,13 +18,6 @@ constexpr std::int64_t kLongestLeaseSeconds = 86'400;
 
 std::string HolderOf(const json& spec) { return TextOf(spec, "holderIdentity"); }
 
-void Wait(std::chrono::milliseconds time, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any wake;
-  std::unique_lock lock(mutex);
-  wake.wait_for(lock, stop, time, [] { return false; });
-}
-
 }  // namespace
 
 LeaderElector::LeaderElector(Client& client, const Clock& clock, Options options,
@@ -33,12 +25,12 @@ LeaderElector::LeaderElector(Client& client, const Clock& clock, Options options
     : client_(client), clock_(clock), options_(std::move(options)), observer_(observer) {}
 
 bool LeaderElector::leading() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return held_ && clock_.Now() - renewed_at_ < options_.renew_deadline;
 }
 
 std::string LeaderElector::holder() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return holder_;
 }
 
@@ -72,7 +64,7 @@ Status LeaderElector::Step() {
   Remember(*written);
   lease_ = *std::move(written);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     renewed_at_ = asked_at;
     held_ = true;
   }
@@ -108,13 +100,13 @@ void LeaderElector::Remember(const json& lease) {
     observed_ = std::move(seen);
     observed_at_ = clock_.Now();
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   holder_ = HolderOf(observed_);
 }
 
 void LeaderElector::SetLeading(bool leading) {
   if (!leading) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     held_ = false;
   }
   if (told_ == leading) return;
@@ -124,7 +116,7 @@ void LeaderElector::SetLeading(bool leading) {
 
 Status LeaderElector::Release() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!held_) return OkStatus();
   }
   // Nobody leads from here on, whether or not the server hears of it.
@@ -162,7 +154,7 @@ bool LeaderElector::Run(const std::stop_token& stop, const std::function<void()>
       SetLeading(false);
       return false;
     }
-    Wait(options_.retry_period, stop);
+    (void)SleepUnlessStopped(options_.retry_period, stop);
   }
   if (has_led) {
     stopping();

@@ -10,11 +10,11 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
-#include <mutex>
 #include <stop_token>
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "kube/client.h"
 #include "kube/observer.h"
 
@@ -70,11 +70,10 @@ class LeaderElector {
   nlohmann::json lease_ = nullptr;     // as last written by us
   bool told_ = false;
 
-  mutable std::mutex mutex_;
-  // Guarded by mutex_.
-  std::string holder_;
-  Clock::TimePoint renewed_at_{};
-  bool held_ = false;
+  mutable Mutex mutex_;
+  std::string holder_ ELEPHAS_GUARDED_BY(mutex_);
+  Clock::TimePoint renewed_at_ ELEPHAS_GUARDED_BY(mutex_){};
+  bool held_ ELEPHAS_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace elephas::kube

@@ -106,14 +106,14 @@ void Controller::PodChanged(const kube::ObjectName& name, const Pod* old, const 
   if (pod == nullptr) return;
   const kube::ObjectName job{name.ns, pod->job};
   if (old != nullptr && !Ended(old) && Ended(now)) {
-    const std::lock_guard lock(deaths_mutex_);
+    const MutexLock lock(deaths_mutex_);
     deaths_.emplace(job, std::chrono::steady_clock::now());
   }
   queue_.Add(job);
 }
 
 void Controller::CountReplacement(const kube::ObjectName& job) {
-  const std::lock_guard lock(deaths_mutex_);
+  const MutexLock lock(deaths_mutex_);
   const auto found = deaths_.find(job);
   if (found == deaths_.end()) return;
   parts_.metrics.Replaced(std::chrono::steady_clock::now() - found->second);
@@ -197,9 +197,14 @@ void Controller::Work() {
 }
 
 void Controller::HandleOne(const kube::ObjectName& job) {
+  if (!IsLarge(job)) return ReconcileGuarded(job);
   // One at a time, so that memory has a bound; the other threads go on with jobs that are not.
-  std::unique_lock large(large_mutex_, std::defer_lock);
-  if (IsLarge(job) && !large.try_lock()) return queue_.AddAfter(job, kLargeJobPause);
+  if (!large_mutex_.try_lock()) return queue_.AddAfter(job, kLargeJobPause);
+  const MutexLock lock(large_mutex_, std::adopt_lock);
+  ReconcileGuarded(job);
+}
+
+void Controller::ReconcileGuarded(const kube::ObjectName& job) {
   // The work itself is guarded; this is for what is around it.
   const Status handled =
       kube::Guarded(parts_.metrics, "reconcile", ToString(job), [&] { Reconcile(job); });
@@ -207,7 +212,7 @@ void Controller::HandleOne(const kube::ObjectName& job) {
 }
 
 int Controller::CountInternalErrors(const kube::ObjectName& job, bool one_more) {
-  const std::lock_guard lock(errors_mutex_);
+  const MutexLock lock(errors_mutex_);
   if (one_more) return ++internal_errors_[job];
   internal_errors_.erase(job);
   return 0;

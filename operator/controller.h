@@ -7,12 +7,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "kube/client.h"
 #include "kube/watch/informer.h"
 #include "kube/watch/work_queue.h"
@@ -76,7 +76,8 @@ class Controller final : private ClusterView {
   void PodChanged(const kube::ObjectName& name, const Pod* old, const Pod* now);
   void CountReplacement(const kube::ObjectName& job);
   void Work();
-  void HandleOne(const kube::ObjectName& job);
+  void HandleOne(const kube::ObjectName& job) ELEPHAS_EXCLUDES(large_mutex_);
+  void ReconcileGuarded(const kube::ObjectName& job);
   void Reconcile(const kube::ObjectName& job);
   // How often in a row it was so.
   int CountInternalErrors(const kube::ObjectName& job, bool one_more);
@@ -88,11 +89,13 @@ class Controller final : private ClusterView {
   ProgressPoller progress_;
   Reconciler reconciler_;
   std::vector<Watches> watches_;
-  std::mutex deaths_mutex_;
-  std::map<kube::ObjectName, Time> deaths_;  // of pods not yet replaced, by job; guarded
-  std::mutex large_mutex_;                   // held by whoever has a large job in memory
-  std::mutex errors_mutex_;
-  std::map<kube::ObjectName, int> internal_errors_;  // in a row, by job; guarded
+  Mutex deaths_mutex_;
+  // Of pods not yet replaced, by job.
+  std::map<kube::ObjectName, Time> deaths_ ELEPHAS_GUARDED_BY(deaths_mutex_);
+  Mutex large_mutex_;  // held by whoever has a large job in memory
+  Mutex errors_mutex_;
+  // In a row, by job.
+  std::map<kube::ObjectName, int> internal_errors_ ELEPHAS_GUARDED_BY(errors_mutex_);
   std::atomic<bool> stopping_ = false;
   std::vector<std::thread> workers_;
 };

@@ -38,10 +38,10 @@ Result<std::string> SendToServer(const ServerAddress& address, const char* metho
   return std::move(reply.body);
 }
 
-// With the poller's mutex held when it is made and when it goes; what it names is a copy, for the
-// entry may be forgotten meanwhile.
+// Is made with the poller's mutex held and destroyed without, for its destructor takes it. It holds
+// copies, because the entry may be forgotten meanwhile.
 struct ProgressPoller::Task {
-  Task(ProgressPoller& the_poller, Entries::iterator entry)
+  Task(ProgressPoller& the_poller, Entries::iterator entry) ELEPHAS_REQUIRES(the_poller.mutex_)
       : poller(the_poller),
         uid(entry->first),
         job(entry->second.job),
@@ -53,14 +53,14 @@ struct ProgressPoller::Task {
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
   ~Task() {
-    const std::lock_guard lock(poller.mutex_);
+    const MutexLock lock(poller.mutex_);
     Count(-1);
     if (const auto found = poller.entries_.find(uid); found != poller.entries_.end()) {
       found->second.in_flight = false;
     }
-    poller.changed_.notify_all();
+    poller.changed_.NotifyAll();
   }
-  void Count(int change) const {
+  void Count(int change) const ELEPHAS_REQUIRES(poller.mutex_) {
     Share& share = poller.shares_[job.ns];
     share.in_flight += change;
     if (slow) share.slow_in_flight += change;
@@ -83,31 +83,31 @@ ProgressPoller::ProgressPoller(Options options, Send send, Wake wake,
 
 ProgressPoller::~ProgressPoller() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
   for (std::thread& thread : threads_) thread.join();
 }
 
 void ProgressPoller::Follow(const std::string& uid, const kube::ObjectName& job,
                             const ServerAddress& address) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Entry& entry = entries_[uid];
   if (entry.address == address) return;
   entry.job = job;
   entry.address = address;
   entry.due = std::chrono::steady_clock::now();
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 void ProgressPoller::Pause(const std::string& uid) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (const auto found = entries_.find(uid); found != entries_.end()) found->second.address = {};
 }
 
 void ProgressPoller::Forget(const std::string& uid) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return;
   if (found->second.slow_in_a_row > 0 && --slow_jobs_[found->second.job.ns] <= 0) {
@@ -117,19 +117,19 @@ void ProgressPoller::Forget(const std::string& uid) {
 }
 
 std::optional<Progress> ProgressPoller::Latest(const std::string& uid) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = entries_.find(uid);
   return found == entries_.end() ? std::nullopt : found->second.latest;
 }
 
 void ProgressPoller::GiveBack(const std::string& uid, const kube::ObjectName& job,
                               const ServerAddress& address, const std::string& worker) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Entry& entry = entries_[uid];
   entry.job = job;
   if (entry.errands.size() >= kMaxErrands) return;
   entry.errands.push_back({address, worker});
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 milliseconds ProgressPoller::Interval(const Entry& entry) const {
@@ -194,13 +194,13 @@ void ProgressPoller::Run() {
 }
 
 bool ProgressPoller::RunOne() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (stop_) return false;
   const Time now = std::chrono::steady_clock::now();
   const auto next = Next(now);
   if (next == entries_.end()) {
     const auto due = NextDue(now);
-    due ? (void)changed_.wait_until(lock, *due) : changed_.wait(lock);
+    due ? (void)changed_.WaitUntil(mutex_, *due) : changed_.Wait(mutex_);
     return true;
   }
   std::optional<Errand> errand;
@@ -210,7 +210,7 @@ bool ProgressPoller::RunOne() {
   }
   std::optional<Task> task;
   task.emplace(*this, next);
-  lock.unlock();
+  lock.Unlock();
   errand ? Tell(*task, *errand) : Ask(*task);
   return true;
 }
@@ -222,7 +222,7 @@ void ProgressPoller::Tell(const Task& task, const Errand& errand) {
   });
   LogDebug("leases given back",
            {{"worker", errand.worker}, {"message", told.ok() ? "" : told.status().message()}});
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Took(task, std::chrono::steady_clock::now() - start, told.ok());
 }
 
@@ -236,7 +236,7 @@ void ProgressPoller::Ask(const Task& task) {
         return ProgressFromText(body);
       });
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     Took(task, std::chrono::steady_clock::now() - start, answer.ok());
     const auto found = entries_.find(task.uid);
     if (found == entries_.end()) return;  // forgotten meanwhile

@@ -8,16 +8,15 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "common/base/mutex.h"
 #include "common/base/result.h"
 #include "kube/observer.h"
 #include "operator/state/progress_source.h"
@@ -75,7 +74,7 @@ class ProgressPoller final : public ProgressSource {
     std::deque<Errand> errands;  // before the next question
   };
   using Entries = std::map<std::string, Entry>;
-  // What one thread is about; taken out of the counts when it goes out of scope.
+  // What one thread works on; it is taken out of the counts when it goes out of scope.
   struct Task;
   struct Share {
     int in_flight = 0, slow_in_flight = 0;
@@ -83,29 +82,30 @@ class ProgressPoller final : public ProgressSource {
 
   void Run();
   // False: the poller is being destroyed.
-  bool RunOne();
-  void Tell(const Task& task, const Errand& errand);
-  void Ask(const Task& task);
-  // With mutex_ held.
-  [[nodiscard]] std::chrono::milliseconds Interval(const Entry& entry) const;
-  [[nodiscard]] bool IsSlow(const Entry& entry) const;
-  [[nodiscard]] bool MayStart(const Entry& entry, Time now) const;
-  Entries::iterator Next(Time now);
-  [[nodiscard]] std::optional<Time> NextDue(Time now) const;
-  void Took(const Task& task, std::chrono::steady_clock::duration time, bool answered);
+  bool RunOne() ELEPHAS_EXCLUDES(mutex_);
+  void Tell(const Task& task, const Errand& errand) ELEPHAS_EXCLUDES(mutex_);
+  void Ask(const Task& task) ELEPHAS_EXCLUDES(mutex_);
+  [[nodiscard]] std::chrono::milliseconds Interval(const Entry& entry) const
+      ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] bool IsSlow(const Entry& entry) const ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] bool MayStart(const Entry& entry, Time now) const ELEPHAS_REQUIRES(mutex_);
+  Entries::iterator Next(Time now) ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] std::optional<Time> NextDue(Time now) const ELEPHAS_REQUIRES(mutex_);
+  void Took(const Task& task, std::chrono::steady_clock::duration time, bool answered)
+      ELEPHAS_REQUIRES(mutex_);
 
   const Options options_;
   const Send send_;
   const Wake wake_;
   kube::ClientObserver& observer_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  // Guarded by mutex_.
-  bool stop_ = false;
-  Entries entries_;                       // by the job's uid
-  std::map<std::string, Share> shares_;   // by namespace; of what is under way
-  std::map<std::string, int> slow_jobs_;  // by namespace
-  int slow_in_flight_ = 0;
+  mutable Mutex mutex_;
+  CondVar changed_;
+  bool stop_ ELEPHAS_GUARDED_BY(mutex_) = false;
+  Entries entries_ ELEPHAS_GUARDED_BY(mutex_);  // by the job's uid
+  // By namespace; of what is under way.
+  std::map<std::string, Share> shares_ ELEPHAS_GUARDED_BY(mutex_);
+  std::map<std::string, int> slow_jobs_ ELEPHAS_GUARDED_BY(mutex_);  // by namespace
+  int slow_in_flight_ ELEPHAS_GUARDED_BY(mutex_) = 0;
   std::vector<std::thread> threads_;  // last: they use the others
 };
 

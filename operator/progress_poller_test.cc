@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <semaphore>
 #include <set>
 #include <stdexcept>
 #include <thread>
+
+#include "common/base/mutex.h"
 
 namespace elephas {
 namespace {
@@ -22,9 +22,9 @@ class Servers {
   ProgressPoller::Send Send() {
     return [this](const ServerAddress& address, const char* method,
                   const std::string& target) -> Result<std::string> {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       asked_.insert(std::string(method) + " " + address.url + target);
-      changed_.notify_all();
+      changed_.NotifyAll();
       const auto found = answers_.find(address.url);
       if (found == answers_.end()) return Unavailable("no connection");
       return found->second;
@@ -32,38 +32,44 @@ class Servers {
   }
   ProgressPoller::Wake Wake() {
     return [this](const kube::ObjectName& job) {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       ++woken_[job.name];
-      changed_.notify_all();
+      changed_.NotifyAll();
     };
   }
   void Answer(const std::string& url, const std::string& body) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     answers_[url] = body;
   }
   bool Asked(const std::string& what) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, seconds(30), [&] { return asked_.contains(what); });
+    const MutexLock lock(mutex_);
+    const auto deadline = std::chrono::steady_clock::now() + seconds(30);
+    while (!asked_.contains(what) && changed_.WaitUntil(mutex_, deadline)) {
+    }
+    return asked_.contains(what);
   }
   bool Woken(const std::string& job, int times) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, seconds(30), [&] { return woken_[job] >= times; });
+    const MutexLock lock(mutex_);
+    const auto deadline = std::chrono::steady_clock::now() + seconds(30);
+    while (woken_[job] < times && changed_.WaitUntil(mutex_, deadline)) {
+    }
+    return woken_[job] >= times;
   }
   int TimesWoken(const std::string& job) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return woken_[job];
   }
   void ForgetAsked() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     asked_.clear();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<std::string, std::string> answers_;
-  std::multiset<std::string> asked_;
-  std::map<std::string, int> woken_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::map<std::string, std::string> answers_ ELEPHAS_GUARDED_BY(mutex_);
+  std::multiset<std::string> asked_ ELEPHAS_GUARDED_BY(mutex_);
+  std::map<std::string, int> woken_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 const ProgressPoller::Options kFast{.threads = 2, .interval = milliseconds(1), .per_second = 1e6};
@@ -155,34 +161,39 @@ class SlowServers {
   ProgressPoller::Send Send() {
     return [this](const ServerAddress& address, const char*,
                   const std::string&) -> Result<std::string> {
-      std::unique_lock lock(mutex_);
+      const MutexLock lock(mutex_);
       ++asked_[address.url];
-      changed_.notify_all();
+      changed_.NotifyAll();
       if (!address.url.starts_with("http://slow")) return std::string(R"({"state": "Running"})");
-      changed_.wait_for(lock, slow_for_, [this] { return stop_; });
+      const auto deadline = std::chrono::steady_clock::now() + slow_for_;
+      while (!stop_ && changed_.WaitUntil(mutex_, deadline)) {
+      }
       return Timeout("no progress on the connection");
     };
   }
   void Stop() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
-    changed_.notify_all();
+    changed_.NotifyAll();
   }
   bool Asked(const std::string& url, int times) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, seconds(60), [&] { return asked_[url] >= times; });
+    const MutexLock lock(mutex_);
+    const auto deadline = std::chrono::steady_clock::now() + seconds(60);
+    while (asked_[url] < times && changed_.WaitUntil(mutex_, deadline)) {
+    }
+    return asked_[url] >= times;
   }
   int Times(const std::string& url) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return asked_[url];
   }
 
  private:
   const milliseconds slow_for_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stop_ = false;
-  std::map<std::string, int> asked_;
+  Mutex mutex_;
+  CondVar changed_;
+  bool stop_ ELEPHAS_GUARDED_BY(mutex_) = false;
+  std::map<std::string, int> asked_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 const ProgressPoller::Options kFair{.threads = 4,

@@ -111,7 +111,7 @@ Result<std::optional<milliseconds>> Reconciler::Reconcile(const kube::ObjectName
   ELEPHAS_RETURN_IF_ERROR(object.status());
   Memory* memory = nullptr;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     memory = &memories_[name];
   }
   ELEPHAS_ASSIGN_OR_RETURN(const Plan plan, Run(name, *std::move(object), *memory));
@@ -459,7 +459,7 @@ void Reconciler::FollowProgress(const Job& job, const Observed& observed, const 
 }
 
 void Reconciler::Forget(const kube::ObjectName& name) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = memories_.find(name);
   if (found == memories_.end()) return;
   parts_.progress.Forget(found->second.uid);

@@ -4,12 +4,12 @@
 #include <chrono>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "common/base/result.h"
 #include "kube/client.h"
 #include "operator/plan/plan.h"
@@ -96,8 +96,9 @@ class Reconciler {
 
   const Parts parts_;
   const Settings settings_;
-  std::mutex mutex_;
-  std::map<kube::ObjectName, Memory> memories_;  // the map is guarded by mutex_, its values are not
+  Mutex mutex_;
+  // The mutex is for the map; each value belongs to the thread that reconciles its job.
+  std::map<kube::ObjectName, Memory> memories_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 }  // namespace elephas

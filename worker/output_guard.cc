@@ -40,10 +40,10 @@ OutputGuard::~OutputGuard() { Stop(); }
 
 void OutputGuard::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -52,12 +52,19 @@ void OutputGuard::Release() {
   claim_.Release();
 }
 
+bool OutputGuard::StopsBeforeRefresh() {
+  const auto deadline = std::chrono::steady_clock::now() + OutputClaimOptions().refresh;
+  while (!stop_ && changed_.WaitUntil(mutex_, deadline)) {
+  }
+  return stop_;
+}
+
 void OutputGuard::Run() {
-  std::unique_lock lock(mutex_);
-  while (!changed_.wait_for(lock, OutputClaimOptions().refresh, [&] { return stop_; })) {
-    lock.unlock();
+  MutexLock lock(mutex_);
+  while (!StopsBeforeRefresh()) {
+    lock.Unlock();
     const bool ours = Refresh();
-    lock.lock();
+    lock.Lock();
     if (!ours) return;
   }
 }

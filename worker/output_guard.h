@@ -1,14 +1,13 @@
 // The job's claim to its output folder (common/storage/output_claim.h), held by each of its workers.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
 
+#include "common/base/mutex.h"
 #include "common/base/result.h"
 #include "common/manifest/job_spec.h"
 #include "common/storage/output_claim.h"
@@ -36,6 +35,8 @@ class OutputGuard {
   OutputGuard(OutputClaim claim, const std::string& folder, OutputOwner owner, Lost lost);
   void Run();
   void Stop();
+  // Waits until the claim is to be refreshed; true at once when the guard ends.
+  bool StopsBeforeRefresh() ELEPHAS_REQUIRES(mutex_);
   // Nothing that is wrong for a moment matters: false when the folder is lost.
   bool Refresh();
 
@@ -43,9 +44,9 @@ class OutputGuard {
   const OutputOwner owner_;
   const Lost lost_;
   OutputClaim claim_;  // used by the thread while it runs
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stop_ = false;  // guarded by mutex_
+  Mutex mutex_;
+  CondVar changed_;
+  bool stop_ ELEPHAS_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

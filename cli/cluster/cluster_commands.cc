@@ -1,13 +1,13 @@
 #include "cli/cluster/cluster_commands.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
 #include "cli/cluster/apply_conflicts.h"
 #include "cli/cluster/job_view.h"
 #include "cli/terminal/yaml_output.h"
+#include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "common/base/names.h"
 #include "common/base/terminal_text.h"
 #include "common/base/utf8.h"
@@ -36,10 +36,7 @@ int Complain(const Cluster& cluster, const Status& error) {
 
 void Sleep(const Cluster& cluster, milliseconds time) {
   if (cluster.sleep) return cluster.sleep(time);
-  std::mutex mutex;
-  std::condition_variable_any wake;
-  std::unique_lock lock(mutex);
-  wake.wait_for(lock, cluster.stop, time, [] { return false; });
+  (void)SleepUnlessStopped(time, cluster.stop);
 }
 
 // Asks again when the server says when to (429, or a 503 with Retry-After).
@@ -273,15 +270,15 @@ class SharedOutput {
   explicit SharedOutput(std::ostream& out) : out_(out) {}
   // False when nobody reads any more.
   bool Write(std::string_view text) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     out_ << text;
     out_.flush();
     return out_.good();
   }
 
  private:
-  std::mutex mutex_;
-  std::ostream& out_;
+  Mutex mutex_;
+  std::ostream& out_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 // The log of one pod, as it is: what colours its lines or draws a bar looks as it does on a terminal

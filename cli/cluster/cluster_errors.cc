@@ -28,14 +28,14 @@ std::string InvalidText(const json& refusal) {
 }  // namespace
 
 void RefusalKeeper::Refused(const json& status) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   constexpr std::size_t kMost = 8;
   last_.push_front(status);
   if (last_.size() > kMost) last_.pop_back();
 }
 
 json RefusalKeeper::Find(const Status& error) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = std::find_if(last_.begin(), last_.end(), [&](const json& refusal) {
     return error.message() == TextAt(refusal, "/message");
   });

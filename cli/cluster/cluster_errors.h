@@ -2,11 +2,11 @@
 #pragma once
 
 #include <deque>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
+#include "common/base/mutex.h"
 #include "common/base/result.h"
 #include "kube/observer.h"
 
@@ -20,8 +20,8 @@ class RefusalKeeper final : public kube::ClientObserver {
   [[nodiscard]] nlohmann::json Find(const Status& error) const;
 
  private:
-  mutable std::mutex mutex_;
-  std::deque<nlohmann::json> last_;  // the newest first; guarded by mutex_
+  mutable Mutex mutex_;
+  std::deque<nlohmann::json> last_ ELEPHAS_GUARDED_BY(mutex_);  // the newest first
 };
 
 // What to print: "Error from server (NotFound): …", "The ElephasJob "digits" is invalid: …",

@@ -18,10 +18,10 @@ StatusWatcher::StatusWatcher(Options options)
 
 StatusWatcher::~StatusWatcher() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
   }
-  wake_.notify_one();
+  wake_.NotifyOne();
   thread_.join();
   close(event_);
 }
@@ -29,37 +29,39 @@ StatusWatcher::~StatusWatcher() {
 std::optional<nlohmann::json> StatusWatcher::Take() {
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t drained = read(event_, &count, sizeof count);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::exchange(latest_, std::nullopt);
 }
 
 void StatusWatcher::Hurry() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     hurry_ = true;
   }
-  wake_.notify_one();
+  wake_.NotifyOne();
 }
 
 void StatusWatcher::Run() {
   constexpr std::size_t kMaxStatus = std::size_t{4} << 20;  // of jobs with thousands of workers
   HttpClient client({.base_url = options_.url, .token = options_.token, .max_body = kMaxStatus});
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stop_) {
     hurry_ = false;
-    lock.unlock();
+    lock.Unlock();
     const auto reply = client.Send("GET", "/v1/status", {}, {}, options_.timeout);
     // A server that is starting, restarting or gone has no status; the supervisor sees its death.
     auto status = reply.ok() && reply->status == 200
                       ? ParseBoundedJson(reply->body, JsonLimitsFor(reply->body.size()))
                       : Result<nlohmann::json>(Unavailable("no status"));
-    lock.lock();
+    lock.Lock();
     if (status.ok() && status->is_object()) {
       latest_ = std::move(status).value();
       const std::uint64_t one = 1;
       [[maybe_unused]] const ssize_t told = write(event_, &one, sizeof one);
     }
-    wake_.wait_for(lock, options_.interval, [this] { return stop_ || hurry_; });
+    const auto next = std::chrono::steady_clock::now() + options_.interval;
+    while (!stop_ && !hurry_ && wake_.WaitUntil(mutex_, next)) {
+    }
   }
 }
 

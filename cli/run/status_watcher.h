@@ -3,12 +3,12 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <thread>
+
+#include "common/base/mutex.h"
 
 namespace elephas::cli {
 
@@ -35,11 +35,11 @@ class StatusWatcher {
   void Run();
   const Options options_;
   int event_ = -1;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  // Guarded by mutex_.
-  bool stop_ = false, hurry_ = false;
-  std::optional<nlohmann::json> latest_;
+  Mutex mutex_;
+  CondVar wake_;
+  bool stop_ ELEPHAS_GUARDED_BY(mutex_) = false;
+  bool hurry_ ELEPHAS_GUARDED_BY(mutex_) = false;
+  std::optional<nlohmann::json> latest_ ELEPHAS_GUARDED_BY(mutex_);
   std::thread thread_;  // last: it uses the others
 };
 

@@ -9,15 +9,22 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "common/base/mutex.h"
 
 namespace {
 
-std::mutex synced_mutex;
-std::vector<std::string> synced;  // what fsync() was called for; guarded by synced_mutex
+elephas::Mutex synced_mutex;
+std::vector<std::string> synced ELEPHAS_GUARDED_BY(synced_mutex);  // what fsync() was called for
+
+std::vector<std::string> TakeSynced() {
+  const elephas::MutexLock lock(synced_mutex);
+  return std::exchange(synced, {});
+}
 
 }  // namespace
 
@@ -27,7 +34,7 @@ extern "C" int fsync(int fd) {
   const std::string link = "/proc/self/fd/" + std::to_string(fd);
   const std::string path = std::filesystem::read_symlink(link, error).string();
   {
-    const std::lock_guard lock(synced_mutex);
+    const elephas::MutexLock lock(synced_mutex);
     synced.push_back(path);
   }
   return static_cast<int>(::syscall(SYS_fsync, fd));
@@ -166,18 +173,18 @@ TEST_F(AtomicFileTest, ReadingStopsAtTheLimit) {
 
 TEST_F(AtomicFileTest, FoldersThatAreMadeAreSyncedIntoTheirParents) {
   fs::create_directory(Path("there"));
-  synced.clear();
+  (void)TakeSynced();
   const auto made = MakeFolders(Path("there/a/b/"));
   ASSERT_TRUE(made.ok()) << made.status().message();
   EXPECT_EQ(*made, (std::vector<std::string>{Path("there/a"), Path("there/a/b")}));
-  EXPECT_EQ(synced, (std::vector<std::string>{Path("there"), Path("there/a")}));
+  EXPECT_EQ(TakeSynced(), (std::vector<std::string>{Path("there"), Path("there/a")}));
   EXPECT_TRUE(MakeFolders(Path("there/a/b"))->empty());
-  EXPECT_EQ(synced.size(), 2U);
-  synced.clear();
+  EXPECT_TRUE(TakeSynced().empty());
   ASSERT_TRUE(WriteWholeFile(Path("new/file"), "text").ok());
-  ASSERT_EQ(synced.size(), 3U) << "the folder into its parent, the file, the file into the folder";
-  EXPECT_EQ(synced[0], folder_);
-  EXPECT_EQ(synced[2], Path("new"));
+  const auto all = TakeSynced();
+  ASSERT_EQ(all.size(), 3U) << "the folder into its parent, the file, the file into the folder";
+  EXPECT_EQ(all[0], folder_);
+  EXPECT_EQ(all[2], Path("new"));
 }
 
 TEST_F(AtomicFileTest, AFolderThatCannotBeMadeNamesWhatIsInTheWay) {
@@ -195,12 +202,12 @@ TEST_F(AtomicFileTest, AFileIsCreatedOnceByWhoeverIsFirst) {
   EXPECT_EQ(ReadWholeFile(Path("claim"), 100).value(), "mine");
   EXPECT_EQ(FileCount(), 1U);
   std::vector<std::thread> threads;
-  std::mutex mutex;
+  Mutex mutex;
   int created = 0;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, i] {
       const bool first = CreateWholeFile(Path("race"), std::to_string(i)).value();
-      const std::lock_guard lock(mutex);
+      const MutexLock lock(mutex);
       created += first ? 1 : 0;
     });
   }

@@ -1,8 +1,13 @@
-// Time as an argument: the pure parts ask a Clock, tests move a fake one by hand.
+// Time as an argument: the pure parts ask a Clock, tests move a fake one by hand. And a pause that
+// ends early when the program stops.
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <stop_token>
+
+#include "common/base/mutex.h"
 
 namespace elephas {
 
@@ -25,5 +30,15 @@ class SystemClock final : public Clock {
         .count();
   }
 };
+
+// Sleeps for `time`, or until `stop` is requested. True: the whole time has passed; false: `stop`
+// was requested, meanwhile or before.
+inline bool SleepUnlessStopped(std::chrono::milliseconds time, const std::stop_token& stop) {
+  Mutex mutex;
+  std::condition_variable_any never_notified;
+  const MutexLock lock(mutex);
+  never_notified.wait_for(mutex, stop, time, [] { return false; });
+  return !stop.stop_requested();
+}
 
 }  // namespace elephas

@@ -59,6 +59,8 @@ class ELEPHAS_THREAD_ATTRIBUTE(capability("mutex")) Mutex {
 class ELEPHAS_THREAD_ATTRIBUTE(scoped_lockable) MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) ELEPHAS_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  // Takes over a mutex that is held already, as after try_lock().
+  MutexLock(Mutex& mutex, std::adopt_lock_t) ELEPHAS_REQUIRES(mutex) : mutex_(mutex) {}
   ~MutexLock() ELEPHAS_RELEASE() {
     if (held_) mutex_.unlock();
   }
@@ -80,7 +82,10 @@ class ELEPHAS_THREAD_ATTRIBUTE(scoped_lockable) MutexLock {
 };
 
 // std::condition_variable for a Mutex. A wait may end without a notification: callers ask their
-// condition in a loop, where the analysis sees that the mutex is held.
+// condition in a loop, where the analysis sees that the mutex is held. With a deadline:
+//
+//   while (!done_ && changed_.WaitUntil(mutex_, deadline)) {
+//   }
 class CondVar {
  public:
   void Wait(Mutex& mutex) ELEPHAS_REQUIRES(mutex) {

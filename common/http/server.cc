@@ -13,14 +13,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <system_error>
 #include <thread>
 #include <unordered_map>
 
 #include "common/base/errno_text.h"
+#include "common/base/mutex.h"
 #include "common/http/deadline_stream.h"
 #include "common/http/lobby.h"
 #include "common/http/session.h"
@@ -180,15 +179,15 @@ struct HttpServer::Impl {
     HttpLobby::Room room;
   };
   std::atomic<bool> stopping = false;
-  std::mutex mutex;
-  std::condition_variable changed, reserve_changed;
-  // Guarded by mutex:
-  std::uint64_t next_id = 1;
-  std::unordered_map<std::uint64_t, Connection> connections;
-  std::size_t ended_connections = 0;       // of `connections`, those that are `ended`
-  std::vector<std::thread> finished;       // ended, not yet joined
-  std::vector<Returned> returned;          // need no thread for now
-  std::deque<DeadlineStream> for_reserve;  // ask for health
+  Mutex mutex;
+  CondVar changed, reserve_changed;
+  std::uint64_t next_id ELEPHAS_GUARDED_BY(mutex) = 1;
+  std::unordered_map<std::uint64_t, Connection> connections ELEPHAS_GUARDED_BY(mutex);
+  // Of `connections`, those that are `ended`.
+  std::size_t ended_connections ELEPHAS_GUARDED_BY(mutex) = 0;
+  std::vector<std::thread> finished ELEPHAS_GUARDED_BY(mutex);       // ended, not yet joined
+  std::vector<Returned> returned ELEPHAS_GUARDED_BY(mutex);          // need no thread for now
+  std::deque<DeadlineStream> for_reserve ELEPHAS_GUARDED_BY(mutex);  // ask for health
 
   // On the accepting thread.
   void Accept();
@@ -260,7 +259,7 @@ bool HttpServer::Impl::HasSeat() {
   using Room = HttpLobby::Room;
   const std::size_t waiting =
       lobby->Count(Room::kNew) + lobby->Count(Room::kHeader) + lobby->Count(Room::kIdle);
-  const std::scoped_lock lock(mutex);
+  const MutexLock lock(mutex);
   return waiting + connections.size() - ended_connections < options.max_connections;
 }
 
@@ -275,7 +274,7 @@ bool HttpServer::Impl::FreeSeat() {
 // The session that is idle for longest, or else the one whose header takes longest.
 bool HttpServer::Impl::EndSession() {
   using SteadyClock = std::chrono::steady_clock;
-  const std::scoped_lock lock(mutex);
+  const MutexLock lock(mutex);
   Connection* chosen = nullptr;
   auto oldest = SteadyClock::time_point::max();
   for (auto& [id, connection] : connections) {
@@ -307,7 +306,7 @@ void HttpServer::Impl::TakeBack() {
   std::vector<std::thread> threads;
   std::vector<Returned> back;
   {
-    const std::scoped_lock lock(mutex);
+    const MutexLock lock(mutex);
     threads.swap(finished);
     back.swap(returned);
   }
@@ -324,7 +323,7 @@ void HttpServer::Impl::Seat(HttpLobby::Arrival arrival) {
 
 // False: there are no more threads.
 bool HttpServer::Impl::Open(DeadlineStream& stream) {
-  const std::scoped_lock lock(mutex);
+  const MutexLock lock(mutex);
   const std::uint64_t id = next_id++;
   Connection& connection = connections[id];
   connection.fd = stream.fd();
@@ -342,10 +341,10 @@ bool HttpServer::Impl::Open(DeadlineStream& stream) {
 
 void HttpServer::Impl::ServeFromReserve(HttpLobby::Arrival arrival) {
   if (AsksFor(arrival.first_line, options.health_paths)) {
-    const std::scoped_lock lock(mutex);
+    const MutexLock lock(mutex);
     if (for_reserve.size() < kReserveSeats) {
       for_reserve.push_back(std::move(arrival.stream));
-      reserve_changed.notify_one();
+      reserve_changed.NotifyOne();
       return;
     }
   }
@@ -356,7 +355,7 @@ void HttpServer::Impl::RunSession(std::uint64_t id) {
   DeadlineStream stream;
   SessionActivity* activity = nullptr;
   {
-    const std::scoped_lock lock(mutex);
+    const MutexLock lock(mutex);
     Connection& connection = connections.at(id);
     stream = std::move(connection.stream);
     activity = &connection.activity;
@@ -364,7 +363,7 @@ void HttpServer::Impl::RunSession(std::uint64_t id) {
   HttpSession session(*activity, stopping, std::move(stream), options, handler);
   const HttpSession::Outcome outcome = session.Run();
   {
-    const std::scoped_lock lock(mutex);
+    const MutexLock lock(mutex);
     if (outcome == HttpSession::Outcome::kStillIdle && !stopping) {
       returned.push_back({session.TakeStream(), HttpLobby::Room::kIdle});
     }
@@ -374,23 +373,23 @@ void HttpServer::Impl::RunSession(std::uint64_t id) {
     // Before the descriptor is closed: Stop() must not meet a new owner.
     connections.erase(connection);
     Wake();
-    changed.notify_all();
+    changed.NotifyAll();
   }
 }
 
 // The one thread that is there for health when all others are busy.
 void HttpServer::Impl::RunReserve() {
-  std::unique_lock lock(mutex);
+  MutexLock lock(mutex);
   for (;;) {
-    reserve_changed.wait(lock, [this] { return stopping || !for_reserve.empty(); });
+    while (!stopping && for_reserve.empty()) reserve_changed.Wait(mutex);
     if (stopping) return;
     DeadlineStream stream = std::move(for_reserve.front());
     for_reserve.pop_front();
-    lock.unlock();
+    lock.Unlock();
     SessionActivity activity;
     HttpSession session(activity, stopping, std::move(stream), reserve_options, handler);
     (void)session.RunOnce();
-    lock.lock();
+    lock.Lock();
     returned.push_back({session.TakeStream(), HttpLobby::Room::kLeaving});
     Wake();
   }
@@ -398,7 +397,7 @@ void HttpServer::Impl::RunReserve() {
 
 void HttpServer::Impl::Stop(std::chrono::milliseconds grace) {
   {
-    const std::scoped_lock lock(mutex);
+    const MutexLock lock(mutex);
     stopping = true;
     for (auto& [id, connection] : connections) {
       if (connection.activity.IdleSince() && connection.activity.End()) {
@@ -406,19 +405,19 @@ void HttpServer::Impl::Stop(std::chrono::milliseconds grace) {
       }
     }
     Wake();
-    reserve_changed.notify_all();
+    reserve_changed.NotifyAll();
   }
   if (acceptor.joinable()) acceptor.join();
   if (reserve.joinable()) reserve.join();
   lobby.reset();
   listener.socket = FileDescriptor();
   {
-    std::unique_lock lock(mutex);
-    const auto all_gone = [this] { return connections.empty(); };
-    if (!changed.wait_for(lock, grace, all_gone)) {
-      for (auto& [id, connection] : connections) ::shutdown(connection.fd, SHUT_RDWR);
-      changed.wait(lock, all_gone);
+    const MutexLock lock(mutex);
+    const auto deadline = std::chrono::steady_clock::now() + grace;
+    while (!connections.empty() && changed.WaitUntil(mutex, deadline)) {
     }
+    for (auto& [id, connection] : connections) ::shutdown(connection.fd, SHUT_RDWR);
+    while (!connections.empty()) changed.Wait(mutex);
     returned.clear();
     for_reserve.clear();
   }

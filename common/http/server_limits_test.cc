@@ -4,13 +4,12 @@
 #include <sys/resource.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <filesystem>
 #include <list>
-#include <mutex>
 #include <thread>
 #include <vector>
 
+#include "common/base/mutex.h"
 #include "common/http/server.h"
 #include "common/http/testing/raw_peer.h"
 
@@ -51,10 +50,10 @@ class Fixture : public testing::Test {
       HttpReply reply;
       reply.body = request.path();
       if (request.path() != "/hold") return reply;
-      std::unique_lock lock(mutex_);
+      const MutexLock lock(mutex_);
       ++held_;
-      changed_.notify_all();
-      changed_.wait(lock, [this] { return let_go_; });
+      changed_.NotifyAll();
+      while (!let_go_) changed_.Wait(mutex_);
       return reply;
     });
     ASSERT_TRUE(server.ok()) << server.status().message();
@@ -64,15 +63,20 @@ class Fixture : public testing::Test {
   // A connection that is being served until the test ends.
   void Hold() {
     ASSERT_TRUE(Connect().Say("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n").ok());
-    ++asked_;
-    std::unique_lock lock(mutex_);
-    ASSERT_TRUE(
-        changed_.wait_for(lock, std::chrono::seconds(20), [this] { return held_ == asked_; }));
+    AwaitHeld(++asked_);
+  }
+  // Fails when it takes longer than 20 s until so many are being served.
+  void AwaitHeld(int count) {
+    const MutexLock lock(mutex_);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (held_ != count && changed_.WaitUntil(mutex_, deadline)) {
+    }
+    ASSERT_EQ(held_, count);
   }
   void LetGo() {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     let_go_ = true;
-    changed_.notify_all();
+    changed_.NotifyAll();
   }
   // The reply to one request on a connection that stays open.
   static std::string Reply(RawPeer& peer, std::string_view request, std::string_view end) {
@@ -80,10 +84,11 @@ class Fixture : public testing::Test {
   }
 
   std::list<RawPeer> peers_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int held_ = 0, asked_ = 0;
-  bool let_go_ = false;
+  Mutex mutex_;
+  CondVar changed_;
+  int asked_ = 0;  // of the test's thread
+  int held_ ELEPHAS_GUARDED_BY(mutex_) = 0;
+  bool let_go_ ELEPHAS_GUARDED_BY(mutex_) = false;
   std::unique_ptr<HttpServer> server_;
 };
 using HttpServerLimits = Fixture;
@@ -284,10 +289,7 @@ TEST_F(HttpServerWithoutDescriptors, HealthIsAnsweredWhenAllOthersAreServed) {
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(ConnectOne().Say("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n").ok());
   }
-  {
-    std::unique_lock lock(mutex_);
-    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(20), [this] { return held_ == 3; }));
-  }
+  AwaitHeld(3);
   for (int i = 0; i < 3; ++i) {
     EXPECT_THAT(ConnectOne().Ask(kHealth), EndsWith("/healthz"));
   }

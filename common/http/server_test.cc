@@ -4,10 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
+#include "common/base/mutex.h"
 #include "common/http/client.h"
 #include "common/http/testing/raw_peer.h"
 
@@ -328,29 +327,29 @@ TEST(HttpServer, RefusesAnAddressThatIsNotOne) {
 class Gate {
  public:
   HttpReply Pass(HttpRequest&) {
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     ++inside_;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return open_; });
+    changed_.NotifyAll();
+    while (!open_) changed_.Wait(mutex_);
     HttpReply reply;
     reply.body = "passed";
     return reply;
   }
   void AwaitInside(int count) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return inside_ >= count; });
+    const MutexLock lock(mutex_);
+    while (inside_ < count) changed_.Wait(mutex_);
   }
   void Open() {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     open_ = true;
-    changed_.notify_all();
+    changed_.NotifyAll();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int inside_ = 0;
-  bool open_ = false;
+  Mutex mutex_;
+  CondVar changed_;
+  int inside_ ELEPHAS_GUARDED_BY(mutex_) = 0;
+  bool open_ ELEPHAS_GUARDED_BY(mutex_) = false;
 };
 
 TEST(HttpServer, FinishesRunningRequestsWhenItStopsAndBreaksIdleConnections) {

@@ -31,7 +31,7 @@ Credentials::Credentials(const RestConfig& config, const Clock& clock)
 }
 
 Result<std::string> Credentials::Authorization() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!token_file_.empty()) {
     if (authorization_.empty() || clock_.Now() - read_at_ >= kReadAgain) {
       if (const Status read = ReadFile(); !read.ok() && authorization_.empty()) return read;
@@ -45,7 +45,7 @@ Result<std::string> Credentials::Authorization() {
 }
 
 bool Credentials::Rejected(const std::string& authorization) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (token_file_.empty() && !exec_) return false;
   if (authorization_ != authorization) return true;  // another thread has renewed it
   if (!token_file_.empty()) {

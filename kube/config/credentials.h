@@ -2,12 +2,12 @@
 #pragma once
 
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "common/base/result.h"
 #include "kube/config/rest_config.h"
 
@@ -29,18 +29,18 @@ class Credentials {
   bool Rejected(const std::string& authorization);
 
  private:
-  Status ReadFile();
-  Status RunPlugin();
+  Status ReadFile() ELEPHAS_REQUIRES(mutex_);
+  Status RunPlugin() ELEPHAS_REQUIRES(mutex_);
 
   const Clock& clock_;
   const std::string token_file_;
   const std::optional<ExecPlugin> exec_;
   const std::string server_;
-  std::mutex mutex_;
-  // Guarded by mutex_.
-  std::string authorization_;
-  Clock::TimePoint read_at_{};
-  std::int64_t expires_millis_ = 0;  // of a plugin's token; 0: it did not say
+  Mutex mutex_;
+  std::string authorization_ ELEPHAS_GUARDED_BY(mutex_);
+  Clock::TimePoint read_at_ ELEPHAS_GUARDED_BY(mutex_){};
+  // Of a plugin's token; 0: it did not say.
+  std::int64_t expires_millis_ ELEPHAS_GUARDED_BY(mutex_) = 0;
 };
 
 // What a credential plugin printed (an ExecCredential).

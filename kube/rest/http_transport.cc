@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "common/base/atomic_file.h"
+#include "common/base/mutex.h"
 
 namespace elephas::kube {
 
@@ -37,15 +38,15 @@ struct TlsSetup {
   std::string peer;  // the name or address that the certificate must be for
   bool insecure = false;
 
-  std::mutex mutex;
-  std::string last_error;  // guarded by mutex
+  Mutex mutex;
+  std::string last_error ELEPHAS_GUARDED_BY(mutex);
 
   void Remember(std::string error) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     last_error = std::move(error);
   }
   std::string TakeError() {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     return std::exchange(last_error, {});
   }
 };
@@ -168,9 +169,9 @@ enum class WaitEnd : std::uint8_t { kDone, kTimeout, kStopped };
 template <typename T>
 WaitEnd WaitFor(pplx::task<T>& task, SteadyTime deadline, const std::stop_token& stop) {
   struct State {
-    std::mutex mutex;
+    Mutex mutex;
     std::condition_variable_any changed;
-    bool done = false;
+    bool done ELEPHAS_GUARDED_BY(mutex) = false;
   };
   const auto state = std::make_shared<State>();
   task.then([state](const pplx::task<T>& finished) {
@@ -178,12 +179,16 @@ WaitEnd WaitFor(pplx::task<T>& task, SteadyTime deadline, const std::stop_token&
       finished.wait();
     } catch (...) {  // NOLINT(bugprone-empty-catch): the waiting side asks the task again
     }
-    const std::lock_guard lock(state->mutex);
+    const MutexLock lock(state->mutex);
     state->done = true;
     state->changed.notify_all();
   });
-  std::unique_lock lock(state->mutex);
-  if (state->changed.wait_until(lock, stop, deadline, [&] { return state->done; })) {
+  const MutexLock lock(state->mutex);
+  const auto done = [&state] {
+    state->mutex.AssertHeld();
+    return state->done;
+  };
+  if (state->changed.wait_until(state->mutex, stop, deadline, done)) {
     return WaitEnd::kDone;
   }
   return stop.stop_requested() ? WaitEnd::kStopped : WaitEnd::kTimeout;

@@ -233,7 +233,7 @@ RestConfig FakeApiServer::Config() const {
   config.server = url_;
   config.ns = "default";
   config.ca_pem = authority_.cert_pem;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   config.token = token_;
   return config;
 }
@@ -254,27 +254,27 @@ std::string FakeApiServer::Kubeconfig() const {
 }
 
 void FakeApiServer::Once(Handler handler) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   once_.push_back(std::move(handler));
 }
 
 void FakeApiServer::SetToken(std::string token) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   token_ = std::move(token);
 }
 
 std::size_t FakeApiServer::connections() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return connections_;
 }
 
 std::vector<std::string> FakeApiServer::requests() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return requests_;
 }
 
 FakeApiServer::Request FakeApiServer::last_request() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return last_;
 }
 
@@ -283,7 +283,7 @@ void FakeApiServer::Accept() {
     boost::system::error_code error;
     tcp::socket socket = network_->acceptor.accept(error);
     if (error) continue;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ++connections_;
     Peer& peer = *peers_.emplace_back(std::make_unique<Peer>(std::move(socket), network_->tls));
     peer.thread = std::thread([this, &peer] { Serve(peer); });
@@ -332,7 +332,7 @@ void FakeApiServer::Handle(const Request& request, Answer& answer) {
   std::string token;
   std::list<Handler> handlers;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     requests_.push_back(request.method + " " + request.path);
     last_ = request;
     token = token_;
@@ -345,7 +345,7 @@ void FakeApiServer::Handle(const Request& request, Answer& answer) {
     it = handled ? handlers.erase(it) : std::next(it);
   }
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     once_.splice(once_.begin(), handlers);
   }
   if (handled) return;

@@ -3,18 +3,17 @@
 // the connection cut in the middle.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "common/base/mutex.h"
 #include "kube/config/rest_config.h"
 #include "kube/testing/fake_client.h"
 #include "kube/testing/test_certificate.h"
@@ -98,14 +97,13 @@ class FakeApiServer {
   std::string url_;
   std::unique_ptr<Network> network_;
   std::stop_source stop_;
-  mutable std::mutex mutex_;
-  // Guarded by mutex_.
-  std::string token_;
-  std::list<Handler> once_;
-  std::list<std::unique_ptr<Peer>> peers_;
-  std::size_t connections_ = 0;
-  std::vector<std::string> requests_;
-  Request last_;
+  mutable Mutex mutex_;
+  std::string token_ ELEPHAS_GUARDED_BY(mutex_);
+  std::list<Handler> once_ ELEPHAS_GUARDED_BY(mutex_);
+  std::list<std::unique_ptr<Peer>> peers_ ELEPHAS_GUARDED_BY(mutex_);
+  std::size_t connections_ ELEPHAS_GUARDED_BY(mutex_) = 0;
+  std::vector<std::string> requests_ ELEPHAS_GUARDED_BY(mutex_);
+  Request last_ ELEPHAS_GUARDED_BY(mutex_);
   std::thread acceptor_;
 };
 

@@ -123,13 +123,13 @@ bool HasFinalizers(const json& object) {
 // --- what the test does ----------------------------------------------------------------------
 
 json FakeClient::Put(const Kind& kind, json object) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Key key{kind.Resource(), NameOf(object)};
   return Store(kind, key, std::move(object));
 }
 
 void FakeClient::PutStatus(const Kind& kind, const ObjectName& name, json status) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Key key{kind.Resource(), name};
   const auto found = objects_.find(key);
   if (found == objects_.end()) return;
@@ -139,7 +139,7 @@ void FakeClient::PutStatus(const Kind& kind, const ObjectName& name, json status
 }
 
 bool FakeClient::Remove(const Kind& kind, const ObjectName& name) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Key key{kind.Resource(), name};
   if (!objects_.contains(key)) return false;
   Erase(kind, key);
@@ -147,14 +147,14 @@ bool FakeClient::Remove(const Kind& kind, const ObjectName& name) {
 }
 
 std::optional<json> FakeClient::Find(const Kind& kind, const ObjectName& name) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = objects_.find({kind.Resource(), name});
   if (found == objects_.end()) return std::nullopt;
   return found->second.object;
 }
 
 std::vector<json> FakeClient::All(const Kind& kind) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<json> all;
   for (const auto& [key, stored] : objects_) {
     if (key.resource == kind.Resource()) all.push_back(stored.object);
@@ -163,34 +163,34 @@ std::vector<json> FakeClient::All(const Kind& kind) const {
 }
 
 void FakeClient::FailNext(Match match, Status status, int times) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   refusals_.push_back({std::move(match), std::move(status), times, false});
 }
 
 void FakeClient::LoseAnswer(Match match, int times) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   refusals_.push_back({std::move(match), Unavailable("the connection was closed"), times, true});
 }
 
 void FakeClient::StopFailing() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   refusals_.clear();
 }
 
 void FakeClient::CloseWatches() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++epoch_;
   changed_.notify_all();
 }
 
 void FakeClient::Compact() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   compacted_ = ++version_;
   changes_.clear();
 }
 
 void FakeClient::Bookmark() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& [resource, kind] : kinds_) {
     changes_.push_back({resource,
                         ++version_,
@@ -204,23 +204,25 @@ void FakeClient::Bookmark() {
 }
 
 bool FakeClient::WaitForWatches(const Kind& kind, std::size_t count) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::seconds(10),
-                           [&] { return watches_[kind.Resource()] == count; });
+  const MutexLock lock(mutex_);
+  return changed_.wait_for(mutex_, std::chrono::seconds(10), [&] {
+    mutex_.AssertHeld();
+    return watches_[kind.Resource()] == count;
+  });
 }
 
 void FakeClient::SetPodLog(const ObjectName& pod, std::string text) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   logs_[pod] = std::move(text);
 }
 
 std::vector<std::string> FakeClient::TakeCalls() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::exchange(writes_, {});
 }
 
 std::map<std::string, std::size_t> FakeClient::counts() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return counts_;
 }
 
@@ -320,7 +322,7 @@ void FakeClient::CollectGarbage(const std::string& owner_uid) {
 // --- Client ----------------------------------------------------------------------------------
 
 Result<json> FakeClient::Get(const Kind& kind, const ObjectName& name, const CallOptions&) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(Begin("get", kind, name.name));
   const auto found = objects_.find({kind.Resource(), name});
   if (found == objects_.end()) return Missing(kind, name.name);
@@ -335,7 +337,7 @@ Result<ListPage> FakeClient::List(const Kind& kind, const ListOptions& options) 
 }
 
 Result<ListPage> FakeClient::ReadPage(const Kind& kind, const ListOptions& options) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(Begin("list", kind, ""));
   ELEPHAS_RETURN_IF_ERROR(CheckSelectors(options.label_selector, options.field_selector));
   // A token is "version/namespace/name" of the last object of the page before.
@@ -372,7 +374,7 @@ Result<ListPage> FakeClient::ReadPage(const Kind& kind, const ListOptions& optio
 
 Status FakeClient::Watch(const Kind& kind, const WatchOptions& options, const WatchHandler& handler,
                          const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(Begin("watch", kind, ""));
   ELEPHAS_RETURN_IF_ERROR(CheckSelectors(options.label_selector, options.field_selector));
   std::int64_t seen =
@@ -392,7 +394,10 @@ Status FakeClient::Watch(const Kind& kind, const WatchOptions& options, const Wa
     });
     if (next == changes_.end()) {
       seen = version_;
-      changed_.wait(lock, stop, [&] { return version_ > seen || epoch != epoch_; });
+      changed_.wait(mutex_, stop, [&] {
+        mutex_.AssertHeld();
+        return version_ > seen || epoch != epoch_;
+      });
       continue;
     }
     seen = next->version;
@@ -407,9 +412,9 @@ Status FakeClient::Watch(const Kind& kind, const WatchOptions& options, const Wa
       if (!before) event.type = WatchEventType::kAdded;
       if (!now) event.type = WatchEventType::kDeleted;
     }
-    lock.unlock();
+    lock.Unlock();
     handler(std::move(event));
-    lock.lock();
+    lock.Lock();
   }
   --watches_[resource];
   changed_.notify_all();
@@ -417,7 +422,7 @@ Status FakeClient::Watch(const Kind& kind, const WatchOptions& options, const Wa
 }
 
 Result<json> FakeClient::Create(const Kind& kind, const json& object, const CallOptions&) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ObjectName name = NameOf(object);
   json made = object;
   if (name.name.empty()) {
@@ -442,7 +447,7 @@ Result<json> FakeClient::Create(const Kind& kind, const json& object, const Call
 }
 
 Result<json> FakeClient::Update(const Kind& kind, const json& object, const CallOptions&) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const ObjectName name = NameOf(object);
   ELEPHAS_RETURN_IF_ERROR(Begin("update", kind, name.name));
   const Key key{kind.Resource(), name};
@@ -477,7 +482,7 @@ Result<json> FakeClient::ApplyStatus(const Kind& kind, const json& object,
 
 Result<json> FakeClient::ApplyPart(const Kind& kind, const json& object,
                                    const ApplyOptions& options, bool status) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::string_view verb = status ? "apply-status" : "apply";
   const ObjectName name = NameOf(object);
   ELEPHAS_RETURN_IF_ERROR(Begin(verb, kind, name.name));
@@ -529,7 +534,7 @@ Result<json> FakeClient::ApplyPart(const Kind& kind, const json& object,
 }
 
 Status FakeClient::Delete(const Kind& kind, const ObjectName& name, const DeleteOptions& options) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(Begin("delete", kind, name.name));
   const Key key{kind.Resource(), name};
   const auto found = objects_.find(key);
@@ -559,7 +564,7 @@ Status FakeClient::ReadPodLog(const ObjectName& pod, const PodLogOptions&, const
                               const std::stop_token& stop) {
   std::string text;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ELEPHAS_RETURN_IF_ERROR(Begin("log", kPod, pod.name));
     if (!objects_.contains({kPod.Resource(), pod})) return Missing(kPod, pod.name);
     text = logs_[pod];

@@ -17,10 +17,10 @@
 #include <condition_variable>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <set>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "kube/client.h"
 
 namespace elephas::kube {
@@ -116,34 +116,39 @@ class FakeClient final : public Client {
   };
 
   Result<ListPage> ReadPage(const Kind& kind, const ListOptions& options);
-  // All of these want mutex_ held.
-  Status Begin(std::string_view verb, const Kind& kind, const std::string& name);
+  Status Begin(std::string_view verb, const Kind& kind, const std::string& name)
+      ELEPHAS_REQUIRES(mutex_);
   Result<nlohmann::json> End(std::string_view verb, const Kind& kind, const ObjectName& name,
-                             const nlohmann::json& object);
+                             const nlohmann::json& object) ELEPHAS_REQUIRES(mutex_);
   std::optional<Status> TakeRefusal(std::string_view verb, const Kind& kind,
-                                    const std::string& name, bool after);
+                                    const std::string& name, bool after) ELEPHAS_REQUIRES(mutex_);
   // Gives the object its metadata, stores it and tells the watches. Answers with what is stored.
-  const nlohmann::json& Store(const Kind& kind, const Key& key, nlohmann::json object);
+  const nlohmann::json& Store(const Kind& kind, const Key& key, nlohmann::json object)
+      ELEPHAS_REQUIRES(mutex_);
   Result<nlohmann::json> ApplyPart(const Kind& kind, const nlohmann::json& object,
                                    const ApplyOptions& options, bool status);
-  void Erase(const Kind& kind, const Key& key);
-  void CollectGarbage(const std::string& owner_uid);
+  void Erase(const Kind& kind, const Key& key) ELEPHAS_REQUIRES(mutex_);
+  void CollectGarbage(const std::string& owner_uid) ELEPHAS_REQUIRES(mutex_);
   void Tell(const std::string& resource, WatchEventType type, const nlohmann::json& object,
-            nlohmann::json before);
+            nlohmann::json before) ELEPHAS_REQUIRES(mutex_);
 
   const Clock& clock_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::condition_variable_any changed_;
-  // Guarded by mutex_.
-  std::map<Key, Stored> objects_;
-  std::map<std::string, Kind> kinds_;  // by resource, of the objects seen
-  std::deque<Change> changes_;
-  std::int64_t version_ = 1, compacted_ = 0, next_uid_ = 1, next_name_ = 1, epoch_ = 0;
-  std::map<std::string, std::size_t> watches_;  // by resource
-  std::deque<Refusal> refusals_;
-  std::vector<std::string> writes_;
-  std::map<std::string, std::size_t> counts_;
-  std::map<ObjectName, std::string> logs_;
+  std::map<Key, Stored> objects_ ELEPHAS_GUARDED_BY(mutex_);
+  // By resource, of the objects seen.
+  std::map<std::string, Kind> kinds_ ELEPHAS_GUARDED_BY(mutex_);
+  std::deque<Change> changes_ ELEPHAS_GUARDED_BY(mutex_);
+  std::int64_t version_ ELEPHAS_GUARDED_BY(mutex_) = 1;
+  std::int64_t compacted_ ELEPHAS_GUARDED_BY(mutex_) = 0;
+  std::int64_t next_uid_ ELEPHAS_GUARDED_BY(mutex_) = 1;
+  std::int64_t next_name_ ELEPHAS_GUARDED_BY(mutex_) = 1;
+  std::int64_t epoch_ ELEPHAS_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, std::size_t> watches_ ELEPHAS_GUARDED_BY(mutex_);  // by resource
+  std::deque<Refusal> refusals_ ELEPHAS_GUARDED_BY(mutex_);
+  std::vector<std::string> writes_ ELEPHAS_GUARDED_BY(mutex_);
+  std::map<std::string, std::size_t> counts_ ELEPHAS_GUARDED_BY(mutex_);
+  std::map<ObjectName, std::string> logs_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 }  // namespace elephas::kube

@@ -3,11 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -17,6 +15,7 @@
 #include <vector>
 
 #include "common/base/log.h"
+#include "common/base/mutex.h"
 #include "kube/guard.h"
 #include "kube/watch/reflector.h"
 
@@ -64,28 +63,31 @@ class Informer final : private ReflectorSink {
 
   // True once the first list is in the cache. False when that takes longer than `timeout`.
   bool WaitForSync(std::chrono::milliseconds timeout) {
-    std::unique_lock lock(mutex_);
-    return synced_changed_.wait_for(lock, timeout, [this] { return synced_; });
+    const MutexLock lock(mutex_);
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    while (!synced_ && synced_changed_.WaitUntil(mutex_, deadline)) {
+    }
+    return synced_;
   }
   [[nodiscard]] bool synced() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return synced_;
   }
 
   // Null when there is none.
   [[nodiscard]] Ptr Get(const ObjectName& name) const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = objects_.find(name);
     return found == objects_.end() ? nullptr : found->second;
   }
   // In order of namespace and name.
   [[nodiscard]] std::vector<std::pair<ObjectName, Ptr>> All() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return {objects_.begin(), objects_.end()};
   }
   // Those whose index is `key`, in order of namespace and name.
   [[nodiscard]] std::vector<std::pair<ObjectName, Ptr>> ByIndex(const std::string& key) const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     std::vector<std::pair<ObjectName, Ptr>> matching;
     const auto names = by_index_.find(key);
     if (names == by_index_.end()) return matching;
@@ -93,7 +95,7 @@ class Informer final : private ReflectorSink {
     return matching;
   }
   [[nodiscard]] std::size_t size() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return objects_.size();
   }
 
@@ -105,7 +107,7 @@ class Informer final : private ReflectorSink {
   void ListEnds() override {
     std::vector<ObjectName> gone;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       for (const auto& [name, object] : objects_) {
         if (!listed_.contains(name)) gone.push_back(name);
       }
@@ -113,9 +115,9 @@ class Informer final : private ReflectorSink {
     listing_ = false;
     listed_.clear();
     for (const ObjectName& name : gone) Deleted(name);
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     synced_ = true;
-    synced_changed_.notify_all();
+    synced_changed_.NotifyAll();
   }
   void Seen(nlohmann::json object) override {
     const ObjectName name = NameOf(object);
@@ -131,13 +133,13 @@ class Informer final : private ReflectorSink {
     }
     Put(name, std::make_shared<const T>(std::move(*decoded)));
   }
-  void Deleted(const ObjectName& name) override { Put(name, nullptr); }
+  void Deleted(const ObjectName& name) override ELEPHAS_EXCLUDES(mutex_) { Put(name, nullptr); }
 
   // `now` null: takes it out.
-  void Put(const ObjectName& name, const Ptr& now) {
+  void Put(const ObjectName& name, const Ptr& now) ELEPHAS_EXCLUDES(mutex_) {
     Ptr old;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       const auto found = objects_.find(name);
       if (found != objects_.end()) old = found->second;
       if (old == now || (old != nullptr && now != nullptr && *old == *now)) return;
@@ -153,7 +155,7 @@ class Informer final : private ReflectorSink {
     // What is in the cache is right all the same; whoever reads it again sees it.
     (void)Guarded(observer_, "changed", ToString(name), [&] { hooks_.changed(name, old, now); });
   }
-  void Unindex(const ObjectName& name, const T& object) {
+  void Unindex(const ObjectName& name, const T& object) ELEPHAS_REQUIRES(mutex_) {
     if (!hooks_.index) return;
     const auto found = by_index_.find(hooks_.index(name, object));
     if (found == by_index_.end()) return;
@@ -168,12 +170,11 @@ class Informer final : private ReflectorSink {
   // The informer's thread only.
   bool listing_ = false;
   std::set<ObjectName> listed_;  // by the list under way
-  mutable std::mutex mutex_;
-  std::condition_variable synced_changed_;
-  // Guarded by mutex_.
-  std::map<ObjectName, Ptr> objects_;
-  std::map<std::string, std::set<ObjectName>> by_index_;
-  bool synced_ = false;
+  mutable Mutex mutex_;
+  CondVar synced_changed_;
+  std::map<ObjectName, Ptr> objects_ ELEPHAS_GUARDED_BY(mutex_);
+  std::map<std::string, std::set<ObjectName>> by_index_ ELEPHAS_GUARDED_BY(mutex_);
+  bool synced_ ELEPHAS_GUARDED_BY(mutex_) = false;
   std::jthread thread_;  // last: it uses the others
 };
 

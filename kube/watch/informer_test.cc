@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 
+#include "common/base/mutex.h"
 #include "common/base/testing/fake_clock.h"
 #include "kube/testing/fake_client.h"
 
@@ -38,16 +39,16 @@ class InformerTest : public testing::Test {
     hooks_.index = [](const ObjectName&, const PodState& pod) { return pod.job; };
     hooks_.changed = [this](const ObjectName& name, const Informer<PodState>::Ptr& old,
                             const Informer<PodState>::Ptr& now) {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       seen_.push_back(name.name + " " + (old ? old->phase : "-") + " " + (now ? now->phase : "-"));
-      changed_.notify_all();
+      changed_.NotifyAll();
     };
     options_.seed = 1;
     options_.page_size = 2;
     options_.sleep = [this](milliseconds pause, const std::stop_token& stop) {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (!stop.stop_requested()) pauses_.push_back(pause.count());
-      changed_.notify_all();
+      changed_.NotifyAll();
     };
   }
   void StartInformer() {
@@ -58,8 +59,11 @@ class InformerTest : public testing::Test {
   }
   // Waits for this many changes since the last call.
   std::vector<std::string> Take(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kPatience, [&] { return seen_.size() >= count; }));
+    const MutexLock lock(mutex_);
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (seen_.size() < count && changed_.WaitUntil(mutex_, deadline)) {
+    }
+    EXPECT_GE(seen_.size(), count);
     return std::exchange(seen_, {});
   }
   std::size_t Count(const std::string& call) { return client_.counts()[call]; }
@@ -79,10 +83,10 @@ class InformerTest : public testing::Test {
   FakeClient client_{clock_};
   Informer<PodState>::Hooks hooks_;
   Reflector::Options options_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> seen_;
-  std::vector<std::int64_t> pauses_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<std::string> seen_ ELEPHAS_GUARDED_BY(mutex_);
+  std::vector<std::int64_t> pauses_ ELEPHAS_GUARDED_BY(mutex_);
   std::unique_ptr<Informer<PodState>> informer_;  // last: it calls the hooks
 };
 
@@ -190,7 +194,7 @@ TEST_F(InformerTest, FailuresAreTriedAgainWithGrowingPausesAndRetryAfterIsWaited
   client_.FailNext({.verb = "list"},
                    Unavailable("slow down").WithRetryAfter(std::chrono::seconds(9)), 1);
   StartInformer();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ASSERT_EQ(pauses_.size(), 5U);
   std::int64_t longest = 200;
   for (std::size_t i = 0; i < 4; ++i, longest *= 2) {
@@ -232,7 +236,7 @@ TEST_F(InformerTest, APageThatIsTooLargeIsAskedForInSmallerOnes) {
   StartInformer();
   EXPECT_EQ(informer_->size(), 3U);
   EXPECT_EQ(Count("list Pod"), 4U);  // two at once, and then one by one
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   EXPECT_TRUE(pauses_.empty());
 }
 

@@ -1,9 +1,8 @@
 #include "kube/watch/reflector.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/json/json_at.h"
 #include "kube/guard.h"
@@ -13,13 +12,6 @@ namespace elephas::kube {
 namespace {
 
 using std::chrono::milliseconds;
-
-void SleepUntilStopped(milliseconds time, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any wake;
-  std::unique_lock lock(mutex);
-  wake.wait_for(lock, stop, time, [] { return false; });
-}
 
 }  // namespace
 
@@ -64,7 +56,7 @@ void Reflector::RunOnce(const std::stop_token& stop) {
   // is going away; a short pause serves both.
   if (!ended.ok()) return Pause(ended, stop);
   const auto pause = Jittered(options_.first_pause);
-  options_.sleep ? options_.sleep(pause, stop) : SleepUntilStopped(pause, stop);
+  options_.sleep ? options_.sleep(pause, stop) : (void)SleepUnlessStopped(pause, stop);
 }
 
 Status Reflector::ListAll() {
@@ -137,7 +129,7 @@ void Reflector::Pause(const Status& why, const std::stop_token& stop) {
   Log(level, "watching failed, trying again",
       {{"kind", kind_.kind}, {"error", why.message()}, {"pause_ms", pause.count()}});
   ++failures_;
-  options_.sleep ? options_.sleep(pause, stop) : SleepUntilStopped(pause, stop);
+  options_.sleep ? options_.sleep(pause, stop) : (void)SleepUnlessStopped(pause, stop);
 }
 
 milliseconds Reflector::Jittered(milliseconds pause) {

@@ -20,19 +20,19 @@ WorkQueue::WorkQueue(const Clock& clock, Options options, ClientObserver& observ
       random_(options_.seed != 0 ? options_.seed : std::random_device()()) {}
 
 void WorkQueue::Add(const ObjectName& key) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Enqueue(key, clock_.Now());
 }
 
 void WorkQueue::AddAfter(const ObjectName& key, milliseconds delay) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto now = clock_.Now();
   if (delay.count() <= 0) return Enqueue(key, now);
   DelayUntil(key, now + delay);
 }
 
 void WorkQueue::AddFailed(const ObjectName& key, milliseconds at_least) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const int before = failures_[key]++;
   // Beyond thirty doublings every pause is the longest one.
   const auto doubled = options_.first_pause * (std::int64_t{1} << std::min(before, 30));
@@ -45,18 +45,18 @@ void WorkQueue::AddFailed(const ObjectName& key, milliseconds at_least) {
 }
 
 void WorkQueue::Forget(const ObjectName& key) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   failures_.erase(key);
 }
 
 int WorkQueue::failures(const ObjectName& key) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = failures_.find(key);
   return found == failures_.end() ? 0 : found->second;
 }
 
 std::optional<ObjectName> WorkQueue::Get() {
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   while (!shut_down_) {
     const auto now = clock_.Now();
     if (auto key = Pop(now)) return key;
@@ -65,38 +65,38 @@ std::optional<ObjectName> WorkQueue::Get() {
       wait = std::clamp(std::chrono::ceil<milliseconds>(delayed_.begin()->first - now),
                         milliseconds(1), wait);
     }
-    changed_.wait_for(lock, wait);
+    changed_.WaitFor(mutex_, wait);
   }
   return std::nullopt;
 }
 
 std::optional<ObjectName> WorkQueue::TryGet() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (shut_down_) return std::nullopt;
   return Pop(clock_.Now());
 }
 
 void WorkQueue::Done(const ObjectName& key) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   handled_.erase(key);
   if (!wanted_.contains(key)) return;
   ready_.push_back(key);
   observer_.QueueDepth(options_.name, ready_.size());
-  changed_.notify_one();
+  changed_.NotifyOne();
 }
 
 void WorkQueue::ShutDown() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   shut_down_ = true;
   ready_.clear();
   wanted_.clear();
   delayed_.clear();
   delayed_until_.clear();
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 std::size_t WorkQueue::depth() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return ready_.size();
 }
 
@@ -105,7 +105,7 @@ void WorkQueue::Enqueue(const ObjectName& key, Clock::TimePoint now) {
   if (handled_.contains(key)) return;  // Done puts it in
   ready_.push_back(key);
   observer_.QueueDepth(options_.name, ready_.size());
-  changed_.notify_one();
+  changed_.NotifyOne();
 }
 
 void WorkQueue::DelayUntil(const ObjectName& key, Clock::TimePoint when) {
@@ -117,7 +117,7 @@ void WorkQueue::DelayUntil(const ObjectName& key, Clock::TimePoint when) {
     found->second = when;
   }
   delayed_.emplace(when, key);
-  changed_.notify_one();
+  changed_.NotifyOne();
 }
 
 void WorkQueue::ReleaseDelayed(Clock::TimePoint now) {

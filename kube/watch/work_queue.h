@@ -6,17 +6,16 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <random>
 #include <set>
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "kube/client.h"
 #include "kube/observer.h"
 
@@ -59,26 +58,25 @@ class WorkQueue {
   [[nodiscard]] std::size_t depth() const;
 
  private:
-  // These want mutex_ held.
-  void Enqueue(const ObjectName& key, Clock::TimePoint now);
-  void ReleaseDelayed(Clock::TimePoint now);
-  void DelayUntil(const ObjectName& key, Clock::TimePoint when);
-  std::optional<ObjectName> Pop(Clock::TimePoint now);
+  void Enqueue(const ObjectName& key, Clock::TimePoint now) ELEPHAS_REQUIRES(mutex_);
+  void ReleaseDelayed(Clock::TimePoint now) ELEPHAS_REQUIRES(mutex_);
+  void DelayUntil(const ObjectName& key, Clock::TimePoint when) ELEPHAS_REQUIRES(mutex_);
+  std::optional<ObjectName> Pop(Clock::TimePoint now) ELEPHAS_REQUIRES(mutex_);
 
   const Clock& clock_;
   const Options options_;
   ClientObserver& observer_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  // Guarded by mutex_.
-  bool shut_down_ = false;
-  std::deque<ObjectName> ready_;
-  std::map<ObjectName, Clock::TimePoint> wanted_;  // since when: waiting in ready_, or until Done
-  std::set<ObjectName> handled_;                   // between Get and Done
-  std::set<std::pair<Clock::TimePoint, ObjectName>> delayed_;
-  std::map<ObjectName, Clock::TimePoint> delayed_until_;
-  std::map<ObjectName, int> failures_;
-  std::mt19937_64 random_;
+  mutable Mutex mutex_;
+  CondVar changed_;
+  bool shut_down_ ELEPHAS_GUARDED_BY(mutex_) = false;
+  std::deque<ObjectName> ready_ ELEPHAS_GUARDED_BY(mutex_);
+  // Since when a key waits in ready_, or until Done.
+  std::map<ObjectName, Clock::TimePoint> wanted_ ELEPHAS_GUARDED_BY(mutex_);
+  std::set<ObjectName> handled_ ELEPHAS_GUARDED_BY(mutex_);  // between Get and Done
+  std::set<std::pair<Clock::TimePoint, ObjectName>> delayed_ ELEPHAS_GUARDED_BY(mutex_);
+  std::map<ObjectName, Clock::TimePoint> delayed_until_ ELEPHAS_GUARDED_BY(mutex_);
+  std::map<ObjectName, int> failures_ ELEPHAS_GUARDED_BY(mutex_);
+  std::mt19937_64 random_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 }  // namespace elephas::kube

@@ -16,22 +16,29 @@ Heartbeat::Heartbeat(std::string server, std::string token, const JoinReply& joi
 
 Heartbeat::~Heartbeat() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
   thread_.join();
+}
+
+bool Heartbeat::StopsWithinPeriod() {
+  const auto deadline = std::chrono::steady_clock::now() + period_;
+  while (!stop_ && changed_.WaitUntil(mutex_, deadline)) {
+  }
+  return stop_;
 }
 
 void Heartbeat::Run(const std::string& server, const std::string& token) {
   JobClient client(server, token);
-  std::unique_lock lock(mutex_);
-  while (!changed_.wait_for(lock, period_, [&] { return stop_; })) {
-    lock.unlock();
+  MutexLock lock(mutex_);
+  while (!StopsWithinPeriod()) {
+    lock.Unlock();
     const Status beat = client.Heartbeat(worker_, incarnation_);
     if (!beat.ok())
       LogDebug("heartbeat failed", {{"worker", worker_}, {"message", beat.message()}});
-    lock.lock();
+    lock.Lock();
   }
 }
 

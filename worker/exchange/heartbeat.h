@@ -2,11 +2,10 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <string>
 #include <thread>
 
+#include "common/base/mutex.h"
 #include "common/protocol/protocol.h"
 
 namespace elephas {
@@ -23,13 +22,15 @@ class Heartbeat {
 
  private:
   void Run(const std::string& server, const std::string& token);
+  // Waits for a period; true at once when the heartbeat ends.
+  bool StopsWithinPeriod() ELEPHAS_REQUIRES(mutex_);
 
   const std::string worker_;
   const Incarnation incarnation_;
   const std::chrono::milliseconds period_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stop_ = false;  // guarded by mutex_
+  Mutex mutex_;
+  CondVar changed_;
+  bool stop_ ELEPHAS_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

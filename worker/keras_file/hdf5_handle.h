@@ -30,7 +30,9 @@ class Hdf5Handle {
 };
 
 // Held while the library is used: it is not thread-safe. Also while a child is forked that will use
-// it, so that the child finds the library at rest.
+// it, so that the child finds the library at rest. It guards a library and no member, an Hdf5Writer
+// holds it as long as it lives, and who has one may read a file meanwhile: the analysis behind
+// common/base/mutex.h could follow none of that.
 inline std::recursive_mutex& Hdf5Mutex() {
   static std::recursive_mutex mutex;
   return mutex;

@@ -24,40 +24,40 @@ WorkMeter::Timer::~Timer() {
 }
 
 void WorkMeter::Observe(Activity activity, Clock::TimePoint::duration time) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   counts_.activities[static_cast<std::size_t>(activity)].Observe(
       std::chrono::duration<double>(time).count());
 }
 
 void WorkMeter::CountStep(WorkKind kind, std::int64_t examples) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   counts_.kinds[kind].examples += static_cast<std::uint64_t>(examples);
   ++counts_.kinds[kind].steps;
 }
 
 void WorkMeter::CountTask(WorkKind kind, bool done) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++(done ? counts_.kinds[kind].done : counts_.kinds[kind].failed);
 }
 
 void WorkMeter::CountJoin() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++counts_.joins;
 }
 
 void WorkMeter::CountExchanged(std::uint64_t received_bytes, std::uint64_t sent_bytes) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   counts_.received_bytes += received_bytes;
   counts_.sent_bytes += sent_bytes;
 }
 
 void WorkMeter::CountExchangeError() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++counts_.exchange_errors;
 }
 
 WorkMeter::Counts WorkMeter::Read() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return counts_;
 }
 

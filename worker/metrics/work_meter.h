@@ -5,11 +5,11 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "common/protocol/protocol.h"
 #include "common/telemetry/histogram.h"
 
@@ -72,8 +72,8 @@ class WorkMeter {
   void Observe(Activity activity, Clock::TimePoint::duration time);
 
   const Clock& clock_;
-  mutable std::mutex mutex_;
-  Counts counts_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  Counts counts_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 }  // namespace elephas

@@ -14,11 +14,11 @@
 #include <chrono>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <thread>
 
+#include "common/base/mutex.h"
 #include "worker/group/collective.h"
 
 namespace elephas {
@@ -128,7 +128,7 @@ class NcclCollective final : public Collective {
   Status Begin(const char* what, milliseconds timeout, Function&& call) {
     ncclResult_t result = ncclSuccess;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (aborted_) return Unavailable("aborted");
       result = call(&communicator_);
     }
@@ -142,7 +142,7 @@ class NcclCollective final : public Collective {
     const cudaStream_t stream = c10::cuda::getCurrentCUDAStream().stream();
     ncclResult_t result = ncclSuccess;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (aborted_ || communicator_ == nullptr) return Unavailable("aborted");
       result = call(communicator_, stream);
     }
@@ -165,7 +165,7 @@ class NcclCollective final : public Collective {
                        std::to_string(timeout.count() / 1000) + " s");
       }
       backoff.Pause();
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (aborted_ || communicator_ == nullptr) return Unavailable("aborted");
       const ncclResult_t asked = ncclCommGetAsyncError(communicator_, &result);
       if (asked != ncclSuccess) result = asked;
@@ -197,7 +197,7 @@ class NcclCollective final : public Collective {
   Status AskForErrors(const char* what) {
     ncclResult_t state = ncclSuccess;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (aborted_ || communicator_ == nullptr) return Unavailable("aborted");
       const ncclResult_t asked = ncclCommGetAsyncError(communicator_, &state);
       if (asked != ncclSuccess) state = asked;
@@ -208,7 +208,7 @@ class NcclCollective final : public Collective {
   Status Broken(const char* what, ncclResult_t result) {
     std::string message = std::string(what) + ": " + ncclGetErrorString(result);
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (communicator_ != nullptr) {
         if (const char* last = ncclGetLastError(communicator_); last != nullptr && *last != '\0') {
           message += std::string(" (") + last + ")";
@@ -220,7 +220,7 @@ class NcclCollective final : public Collective {
   }
 
   void AbortCommunicator() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     aborted_ = true;
     if (communicator_ == nullptr) return;
     (void)ncclCommAbort(communicator_);  // there is nothing left to do about an error here
@@ -229,8 +229,8 @@ class NcclCollective final : public Collective {
 
   const milliseconds timeout_;
   std::atomic<bool> aborted_ = false;
-  std::mutex mutex_;                   // around calls of NCCL, none of which waits
-  ncclComm_t communicator_ = nullptr;  // guarded by mutex_
+  Mutex mutex_;  // around calls of NCCL, none of which waits
+  ncclComm_t communicator_ ELEPHAS_GUARDED_BY(mutex_) = nullptr;
   // Of the training thread:
   std::array<cudaEvent_t, kInFlight> events_{};  // after each of the last operations
   std::array<bool, kInFlight> recorded_{};
