@@ -1,17 +1,50 @@
-# elephas_add_library(NAME SOURCES file... [PUBLIC target...] [PRIVATE target...]): the static library
-# elephas_NAME, called elephas::NAME, of one folder. Its sources are compiled a few at a time as one
-# (ELEPHAS_UNITY), because headers cost more than our own code; one that needs options of its own is left out
-# with SKIP_UNITY_BUILD_INCLUSION.
+# elephas_add_library(NAME SOURCES file... [APART file...] [PUBLIC target...] [PRIVATE target...]): the static
+# library elephas_NAME, called elephas::NAME, of one folder. Its sources are compiled twelve at a time as one
+# (ELEPHAS_UNITY), because headers cost more than our own code; APART are those that need options of their own.
 function(elephas_add_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
-  add_library(elephas_${name} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "SOURCES;APART;PUBLIC;PRIVATE" ${ARGN})
+  set(sources ${ARG_SOURCES})
+  if(ELEPHAS_UNITY)
+    elephas_unite(${name} sources)
+  endif()
+  add_library(elephas_${name} STATIC ${sources} ${ARG_APART})
   add_library(elephas::${name} ALIAS elephas_${name})
   target_link_libraries(elephas_${name} PUBLIC elephas_options ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
-  set_target_properties(elephas_${name} PROPERTIES UNITY_BUILD ${ELEPHAS_UNITY} UNITY_BUILD_BATCH_SIZE 12)
   if(ELEPHAS_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC takes what a source file that is included keeps to itself for a header's.
     target_compile_options(elephas_${name} PRIVATE -Wno-subobject-linkage)
   endif()
+endfunction()
+
+# elephas_unite(NAME VARIABLE): replaces the sources in VARIABLE by files that include twelve of them each.
+# CMake's own UNITY_BUILD writes absolute paths into these, so that ccache knew nothing of them in another clone.
+function(elephas_unite name variable)
+  file(RELATIVE_PATH folder "${PROJECT_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+  set(united "")
+  set(number 0)
+  list(LENGTH ${variable} left)
+  set(sources ${${variable}})
+  while(left GREATER 0)
+    list(SUBLIST sources 0 12 batch)
+    list(LENGTH batch count)
+    math(EXPR left "${left} - ${count}")
+    if(left GREATER 0)
+      list(SUBLIST sources 12 -1 sources)
+    endif()
+    set(content "")
+    foreach(source IN LISTS batch)
+      if(IS_ABSOLUTE "${source}")  # a generated one
+        list(APPEND united "${source}")
+      else()
+        string(APPEND content "#include \"${folder}/${source}\"\n")
+      endif()
+    endforeach()
+    set(file "${CMAKE_CURRENT_BINARY_DIR}/united_${name}_${number}.cc")
+    file(CONFIGURE OUTPUT "${file}" CONTENT "${content}" @ONLY)
+    list(APPEND united "${file}")
+    math(EXPR number "${number} + 1")
+  endwhile()
+  set(${variable} ${united} PARENT_SCOPE)
 endfunction()
 
 # elephas_add_libraries(NAME target...): elephas::NAME, which stands for several.
