@@ -5,8 +5,7 @@
 //
 //   kNotFound      there is no such object (or no such kind: the CRD is missing)
 //   kExists        Create found an object of that name
-//   kConflict      the object changed meanwhile, or a precondition (uid, resourceVersion) failed,
-//   or
+//   kConflict      the object changed meanwhile, a precondition (uid, resourceVersion) failed, or
 //                  another field manager owns a field: read again and decide again
 //   kGone          List, Watch: the resourceVersion or continue token is too old; list anew
 //   kInvalid       the server will refuse this object every time; of a List, too: a page of so many
@@ -15,7 +14,8 @@
 //   kUnauthorized  the credentials are not accepted
 //   kUnavailable   429, 5xx, no connection, an answer cut short; retry_after() is what the server
 //                  asked for. Whether a write took place is then unknown
-//   kTimeout       the call's timeout passed, or the server's; as kUnavailable
+//   kTimeout       the call's timeout passed, or the server's; here, too, nobody knows whether a
+//                  write took place
 //
 // The message is the server's own, ready for a person. Implementations are thread-safe and do not
 // retry by themselves; callers have a queue that does.

@@ -59,7 +59,7 @@ class EventRecorder {
 
   // Writes what waits, on a thread of its own.
   void Start();
-  // Writes what waits for two seconds at most, and ends.
+  // Writes what still waits, for two seconds at most, and ends the thread.
   void Stop();
   // Writes what waits now, on this thread; for tests and for programs without Start. A failure is
   // logged; the Event is dropped unless the server may take it later.

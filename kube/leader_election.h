@@ -24,8 +24,8 @@ class LeaderElector {
  public:
   struct Options {
     std::string ns, name;  // of the Lease
-    std::string
-        identity;  // of this replica, another one in each: the pod's name and something random
+    // Of this replica, and different in each: the pod's name and something random.
+    std::string identity;
     std::chrono::milliseconds lease_duration{15'000};
     std::chrono::milliseconds renew_deadline{10'000};
     std::chrono::milliseconds retry_period{2'000};
@@ -64,7 +64,7 @@ class LeaderElector {
   const Clock& clock_;
   const Options options_;
   ClientObserver& observer_;
-  // The thread that steps.
+  // These belong to the thread that steps.
   nlohmann::json observed_ = nullptr;  // the Lease's spec, as last seen
   Clock::TimePoint observed_at_{};     // when it was seen to change
   nlohmann::json lease_ = nullptr;     // as last written by us

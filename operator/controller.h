@@ -24,6 +24,7 @@
 
 namespace elephas {
 
+// Started and stopped by one thread; the rest is thread-safe.
 class Controller final : private ClusterView {
  public:
   struct Options {
@@ -54,8 +55,9 @@ class Controller final : private ClusterView {
   [[nodiscard]] std::map<std::string, std::int64_t> JobsByState() const;
 
  private:
-  // As text, which has a fraction of the memory of what is parsed from it: a reconcile parses it,
-  // once. Of a large one only the version is kept; a reconcile reads it from the API server.
+  // A job is held as text, which takes a fraction of the memory of what is parsed from it; a
+  // reconcile parses it once. Of a large one the text is left out, and a reconcile reads it from
+  // the API server.
   struct CachedJob {
     std::string text, state, version;
     friend bool operator==(const CachedJob&, const CachedJob&) = default;
@@ -79,7 +81,8 @@ class Controller final : private ClusterView {
   void HandleOne(const kube::ObjectName& job) ELEPHAS_EXCLUDES(large_mutex_);
   void ReconcileGuarded(const kube::ObjectName& job);
   void Reconcile(const kube::ObjectName& job);
-  // How often in a row it was so.
+  // Counts a reconcile of the job that ended with kInternal (`one_more`), or forgets the earlier
+  // ones. Answers how many there have been in a row.
   int CountInternalErrors(const kube::ObjectName& job, bool one_more);
 
   using Time = std::chrono::steady_clock::time_point;

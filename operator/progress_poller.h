@@ -23,6 +23,7 @@
 
 namespace elephas {
 
+// Thread-safe, as ProgressSource asks. Its threads run from construction to destruction.
 class ProgressPoller final : public ProgressSource {
  public:
   struct Options {

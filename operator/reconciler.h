@@ -80,14 +80,15 @@ class Reconciler {
   // True: made now; false: it was there, and ours.
   Result<bool> Create(const Job& job, const CreatePod& pod, Memory& memory);
   Status Delete(const Job& job, const DeletePod& pod, Memory& memory);
-  // Has what runs in the pod ended; where that is not allowed, deletes the pod.
+  // Asks the kubelet to end what runs in the pod; where that is not allowed, deletes the pod.
   Status Stop(const Job& job, const StopPod& pod, Memory& memory);
   // What keeps the job from having an object of that name.
   Status NotOurs(const kube::Kind& kind, const nlohmann::json& there, const Job& job) const;
   void GiveBack(const Job& job, const Plan& plan, const Observed& observed, Memory& memory);
   Status WriteStatus(const Job& job, const std::string& version, const Observed& observed,
                      const Plan& plan, Memory& memory);
-  // One that the API server has just called invalid.
+  // Writes a status that says InternalError in words of our own only, because the API server may
+  // have called the other one invalid.
   Status WriteInternalError(const Job& job, const std::string& why);
   Status ApplyStatus(const Job& job, const nlohmann::json& status);
   void FollowProgress(const Job& job, const Observed& observed, const Plan& plan,

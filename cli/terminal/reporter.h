@@ -24,8 +24,8 @@ struct RunAddresses {
   std::string page;        // "http://127.0.0.1:4000/", to be opened with "#token=…" behind it
   std::string token;       // of this run
   std::string token_file;  // where it is, for this user alone, until the run ends
-  std::vector<std::string>
-      metrics;  // for Prometheus, "host:port", servers first; empty: not served
+  // For Prometheus, "host:port", servers first; empty: metrics are not served.
+  std::vector<std::string> metrics;
 };
 
 struct RunEnd {

@@ -1,11 +1,13 @@
 // One line per event on standard error: what happened, and fields that say to whom.
 //
-//   2026-03-01T12:00:00.123Z INFO paramserver: worker joined job=digits worker=worker-0
-//   incarnation=1
-//   {"time":"2026-03-01T12:00:00.123Z","level":"info","role":"paramserver","event":"worker joined",
-//    "job":"digits","worker":"worker-0","incarnation":1}
+//   2026-03-01T12:00:00.123Z INFO paramserver: worker joined job=digits incarnation=1
 //
-// The second form when ELEPHAS_LOG_FORMAT=json. ELEPHAS_LOG_LEVEL is debug, info (default),
+// With ELEPHAS_LOG_FORMAT=json the same line is one JSON object (broken in two only here):
+//
+//   {"time":"2026-03-01T12:00:00.123Z","level":"info","role":"paramserver","event":"worker joined",
+//    "job":"digits","incarnation":1}
+//
+// ELEPHAS_LOG_LEVEL is debug, info (default),
 // warning, error or off. Field names are those of the REST interface and the metrics: job, worker,
 // task, epoch, partition, incarnation, version. Tokens never go into a field; values of fields with
 // such a name are hidden all the same.
@@ -34,6 +36,8 @@ struct LogOptions {
 // kInvalid names a format or level that does not exist, and changes nothing.
 Status InitLog(const LogOptions& options);
 
+// A field of one line. It copies the value, but only points to the name, which must outlive it: a
+// literal, as a rule.
 class LogField {
  public:
   LogField(std::string_view name, std::string_view value)
@@ -69,7 +73,7 @@ inline void LogWarning(std::string_view event, std::initializer_list<LogField> f
 inline void LogError(std::string_view event, std::initializer_list<LogField> fields = {}) {
   Log(LogLevel::kError, event, fields);
 }
-// For fields that cost something to make.
+// Would a line of that level be written? Ask first where a field costs something to make.
 bool LogEnabled(LogLevel level);
 
 }  // namespace elephas

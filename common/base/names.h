@@ -43,11 +43,11 @@ inline constexpr std::string_view kDataVolume = "data";
 inline constexpr std::string_view kSecretFolder = "/etc/elephas";
 inline constexpr std::string_view kTokenKey = "token";
 inline constexpr std::string_view kManifestKey = "manifest.json";
-// The key of spec.model.configMapRef.
+// Where the model out of spec.model.configMapRef is mounted, and the name of its file there.
 inline constexpr std::string_view kModelFolder = "/etc/elephas-model";
 inline constexpr std::string_view kModelFile = "model.json";
 inline constexpr std::string_view kTerminationLog = "/dev/termination-log";
-// What a server writes there fits; the kubelet cuts off the rest.
+// The kubelet keeps so much of that file and cuts off the rest, so what a server writes fits.
 inline constexpr std::size_t kTerminationLogBytes = 4096;
 
 // --- conditions of an ElephasJob -----------------------------------------------------------------
@@ -78,8 +78,8 @@ inline constexpr std::string_view kWorkerFailing = "WorkerFailing";          // 
 inline constexpr std::string_view kServersStarting = "ServersStarting";
 inline constexpr std::string_view kWorkersStarting = "WorkersStarting";
 inline constexpr std::string_view kServerRestarting = "ServerRestarting";
-inline constexpr std::string_view kWaitingForOldObjects =
-    "WaitingForOldObjects";  // an earlier job of that name is not quite gone
+// An earlier job of that name is not quite gone.
+inline constexpr std::string_view kWaitingForOldObjects = "WaitingForOldObjects";
 inline constexpr std::string_view kSchedulingGated = "SchedulingGated";  // Kueue and its like
 // Running: False, and a person has to do something.
 inline constexpr std::string_view kImagePullFailed = "ImagePullFailed";
@@ -96,8 +96,8 @@ inline constexpr std::string_view kNoVolume = "NoVolume";
 inline constexpr std::string_view kTemplateInvalid = "TemplateInvalid";
 inline constexpr std::string_view kNameTaken = "NameTaken";
 inline constexpr std::string_view kPodInvalid = "PodInvalid";
-inline constexpr std::string_view kStartFailed =
-    "StartFailed";  // a program refuses what it is given
+// A program refuses what it is given.
+inline constexpr std::string_view kStartFailed = "StartFailed";
 // Told by a server before anything runs, or by a worker before its first lease.
 inline constexpr std::string_view kCheckpointNotWritable = "CheckpointNotWritable";
 inline constexpr std::string_view kCheckpointsDamaged = "CheckpointsDamaged";  // all of them

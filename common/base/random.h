@@ -8,7 +8,7 @@
 
 namespace elephas {
 
-// SplitMix64 (Steele, Lea, Flood 2014): one 64-bit step.
+// SplitMix64 (Steele, Lea, Flood 2014): each number takes one 64-bit step. Not thread-safe.
 class SplitMix64 {
  public:
   explicit SplitMix64(std::uint64_t seed) : state_(seed) {}

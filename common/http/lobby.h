@@ -2,7 +2,7 @@
 // request has arrived, and between two requests. A connection that says nothing, or drips its
 // header, so costs a descriptor and nothing else.
 //
-// Only http_server.cc uses it, and only its accepting thread.
+// Only server.cc uses it, and only its accepting thread.
 #pragma once
 
 #include <array>

@@ -14,10 +14,11 @@
 // connection: 400 for bytes that are not HTTP or do not say clearly where the body ends (RFC 9112,
 // 6.3), 408 for a header that does not arrive in time, 411 for a chunked body, 417 for an Expect
 // other than 100-continue, 431 for a header that is too large, 503 for too many connections, 505
-// for a version other than 1.0 and 1.1. HEAD is passed on
-// and answered without the body. "100 Continue" is sent when the handler first reads the body, so
-// that a refusal costs the client nothing. Requests may be pipelined. HTTP/1.0 gets one reply per
-// connection.
+// for a version other than 1.0 and 1.1.
+//
+// HEAD is passed on and answered without the body. "100 Continue" is sent when the handler first
+// reads the body, so that a refusal costs the client nothing. Requests may be pipelined. HTTP/1.0
+// gets one reply per connection.
 #pragma once
 
 #include <chrono>
@@ -76,10 +77,11 @@ class HttpServer {
     std::chrono::milliseconds idle_timeout{120000};     // between requests
     std::chrono::milliseconds header_timeout{10000};    // for its first byte; then for all of it
     std::chrono::milliseconds progress_timeout{30000};  // within a body, without a byte
-    std::uint64_t drain_limit = std::uint64_t{1}
-                                << 20;  // unread body bytes worth keeping alive for
+    // So many unread bytes of a body are read and thrown away to keep the connection.
+    std::uint64_t drain_limit = std::uint64_t{1} << 20;
   };
-  // Called on the connection's thread; must not throw. What it leaves unread of a small body is
+  // Called on the connection's thread, so by several threads at once; must not throw (a
+  // std::exception is answered with 500). What it leaves unread of a small body is
   // drained; with more than drain_limit left the connection is closed after the reply.
   using Handler = std::function<HttpReply(HttpRequest&)>;
 

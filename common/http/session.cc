@@ -116,7 +116,7 @@ bool NamesAVersion(std::string_view text) {
   return digits.size() == 4 && digit(0) && digits[1] == '.' && digit(2) && digits[3] == '\r';
 }
 
-// Which reply bytes that Beast would not take deserve; `unread` begins where it stopped.
+// The status to answer bytes with that Beast did not take; `unread` begins where it stopped.
 int StatusOf(const boost::beast::error_code& error, std::string_view unread) {
   if (error == http::error::header_limit) return 431;
   if (error == http::error::bad_version && NamesAVersion(unread)) return 505;

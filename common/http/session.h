@@ -1,5 +1,5 @@
 // One connection of an HttpServer: reads requests one after another, asks the handler, writes the
-// replies. Runs on a thread of its own. Only http_server.cc uses it.
+// replies. It runs on a thread of its own. Only server.cc uses it.
 #pragma once
 
 #include <atomic>
@@ -24,12 +24,13 @@ class SessionActivity {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  // By the session. False: it was ended, and has to go.
+  // The session calls these. False: it was ended, and has to go.
   bool BecomeIdle(TimePoint now) { return Become(now.time_since_epoch().count()); }
   bool AwaitHeader(TimePoint now) { return Become(-now.time_since_epoch().count()); }
   bool Serve() { return Become(kServing); }
 
-  // By its owner. The time since when it is idle, or awaits the rest of a header; none otherwise.
+  // Its owner calls these. They tell since when the session is idle, or awaits the rest of a
+  // header; nullopt when it does not.
   [[nodiscard]] std::optional<TimePoint> IdleSince() const { return Since(value_); }
   [[nodiscard]] std::optional<TimePoint> AwaitsHeaderSince() const { return Since(-value_); }
   // True when it was idle or awaited a header: it will not begin to serve another request.

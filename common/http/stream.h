@@ -1,7 +1,7 @@
 // What HttpClient and HttpServer have in common above the socket: a buffer that header bytes are
 // parsed from, and bodies that first take what the buffer already holds.
 //
-// Only the two of them include this header; Beast stays behind it.
+// Only the two of them include this header; Beast stays behind it. Not thread-safe.
 #pragma once
 
 #include <boost/beast/core/error.hpp>

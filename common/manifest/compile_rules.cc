@@ -33,8 +33,7 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
-// --- what the programs check
-// ----------------------------------------------------------------------
+// --- what the programs check ------------------------------------------------------------------
 
 bool Trains(const Checked& checked) { return checked.Get("spec.task") == "train"; }
 
@@ -244,8 +243,7 @@ void RateCanBeReduced(Checked& checked, const Rule& rule) {
                  "needs a learning rate that is a number; " + optimizer.path + " has a schedule");
 }
 
-// --- what the policy says
-// -------------------------------------------------------------------------
+// --- what the policy says ---------------------------------------------------------------------
 
 // `text` with each $KEY$ replaced.
 std::string Filled(std::string text,

@@ -364,8 +364,7 @@ std::vector<Rule> CallbackRules() {
   return rules;
 }
 
-// --- spec.frequency, spec.transport, spec.output
-// --------------------------------------------------
+// --- spec.frequency, spec.transport, spec.output ----------------------------------------------
 
 void FrequencyFitsMode(Checked& checked, const Rule& rule) {
   const std::string mode = TextOf(checked, "spec.mode");

@@ -1,5 +1,5 @@
 // The update rules themselves: what one optimizer does to each element, after clipping and weight
-// decay. A rule is one class and one row in the table of optimizer_rules.cc.
+// decay. A rule is one class and one row in the table of rules.cc.
 #pragma once
 
 #include <cstddef>

@@ -50,8 +50,8 @@ Result<RestConfig> InClusterConfig(
     const std::string& folder = "/var/run/secrets/kubernetes.io/serviceaccount");
 
 struct KubeconfigOptions {
-  std::string path =
-      {};  // --kubeconfig; empty: $KUBECONFIG (several, separated by ':'), ~/.kube/config
+  // --kubeconfig; empty: $KUBECONFIG (several, separated by ':'), or ~/.kube/config.
+  std::string path = {};
   std::string context = {};             // --context; empty: current-context
   std::string cluster = {}, user = {};  // instead of the context's
   std::string ns = {};                  // instead of the context's

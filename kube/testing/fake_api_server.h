@@ -55,8 +55,8 @@ class FakeApiServer {
     std::vector<std::string> names = {"IP:127.0.0.1", "DNS:localhost"};  // of the certificate
     int certificate_hours = 24;
     std::string address = "127.0.0.1";
-    std::string token =
-        {};  // when set, requests need it (401 otherwise) unless they show a certificate
+    // When it is set, requests need it (401 otherwise) unless they show a certificate.
+    std::string token = {};
   };
   // `objects` outlives the server.
   explicit FakeApiServer(FakeClient& objects) : FakeApiServer(objects, Options{}) {}

@@ -1,6 +1,6 @@
 // A small API server in memory, for tests of what talks to a Client: resource versions, uids, watch
 // events, server-side apply that takes away what its manager no longer names, optimistic locking,
-// finalizers, and garbage collection of owned objects. It can be told to refuse.
+// finalizers, and garbage collection of owned objects. It can be told to refuse. Thread-safe.
 //
 //   FakeClient client(clock);
 //   client.Put(kElephasJob, job);                       // as a user would, never refused

@@ -22,10 +22,12 @@
 namespace elephas::kube {
 
 // T is small and has operator==: an event that changes nothing of T wakes nobody. Objects are
-// shared and immutable; the cache holds no JSON.
+// shared and immutable; the cache holds no JSON. What reads the cache is thread-safe; one thread
+// starts and stops it.
 //
-//   Informer<PodState> pods(client, kPod, {.label_selector = "app.kubernetes.io/managed-by=…"},
-//   hooks); pods.Start(); if (!pods.WaitForSync(std::chrono::seconds(30))) …
+//   Informer<PodState> pods(client, kPod, {.label_selector = "…"}, hooks);
+//   pods.Start();
+//   if (!pods.WaitForSync(std::chrono::seconds(30))) …
 template <typename T>
 class Informer final : private ReflectorSink {
  public:

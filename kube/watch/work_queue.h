@@ -28,8 +28,8 @@ class WorkQueue {
     std::string name = "jobs";  // for the observer
     // The pause after a key's first failure; it doubles with each further one.
     std::chrono::milliseconds first_pause{50}, longest_pause{30'000};
-    double jitter =
-        0.1;  // up to this share is added, so that keys that fail together do not return so
+    // Up to this share is added to a pause, so that keys that fail together do not return together.
+    double jitter = 0.1;
     std::uint64_t seed = 0;  // of the jitter; 0: another one in each process
   };
   explicit WorkQueue(const Clock& clock) : WorkQueue(clock, Options{}, NoObserver()) {}

@@ -1,4 +1,6 @@
-// How a worker exchanges parameters. REST is the first implementation, NCCL the next.
+// How a worker exchanges parameters with the parameter servers. rest_exchange.h does it over REST,
+// metered_exchange.h counts what another one does. Workers that train as a group add up among
+// themselves without this (worker/group/).
 #pragma once
 
 #include <cstdint>

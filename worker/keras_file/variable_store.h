@@ -20,8 +20,8 @@ namespace elephas::keras_file {
 struct OptimizerState {
   std::int64_t iterations = 0;
   std::optional<float> learning_rate;  // the variable's value; none when it follows a schedule
-  std::vector<std::vector<float>>
-      slots;  // as Optimizer::SlotNames(), each over the trainable arena
+  // As Optimizer::SlotNames(), each over the trainable arena.
+  std::vector<std::vector<float>> slots;
 };
 
 // Finds variables in the arena by name. `layout` must outlive it.

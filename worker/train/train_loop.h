@@ -2,8 +2,7 @@
 // the batches, exchange.
 //
 //   asynchronous, hogwild   frequency batch: after each batch the delta is pushed, and the
-//   parameters
-//                           that result come back in the same exchange.
+//                           parameters that result come back in the same exchange.
 //                           frequency epoch: one delta per task. While a task computes, a second
 //                           thread pushes the delta of the one before and fetches the next one's
 //                           lease, parameters and rows.

@@ -133,7 +133,7 @@ class Trainer {
     Batch inputs;                      // what it reads
     std::vector<std::vector<std::int64_t>> shapes;
     int seen = 0;  // batches of these shapes
-    // Whose sums what is kept for recorded_sums_ is; null: it is nothing.
+    // What CompiledLoss keeps for recorded_sums_ belongs to these sums; null: it keeps nothing.
     const MetricSums* owner = nullptr;
   };
   Recorded recorded_;

@@ -35,8 +35,8 @@ struct NodeConfig {
 };
 
 struct LayerConfig {
-  const nlohmann::json* json =
-      nullptr;  // {"class_name", "config", …}; lives as long as the model's
+  // {"class_name", "config", …}; it lives as long as the model's JSON.
+  const nlohmann::json* json = nullptr;
   std::string name, class_name;
   std::string place;  // "layers[2] of model 'm'"
   bool is_input = false;
@@ -50,8 +50,8 @@ struct GraphConfig {
   bool trainable = true;
   std::vector<LayerConfig> layers;
   std::vector<TensorRef> inputs, outputs;
-  std::vector<std::string>
-      output_names;  // names given by the model itself (dict outputs); or empty
+  // The names that the model itself gives (dict outputs); may be empty.
+  std::vector<std::string> output_names;
 };
 
 // Reads `model` ({"class_name": "Sequential" | "Functional" | "Model", "config"}). kInvalid names

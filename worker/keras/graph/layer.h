@@ -78,7 +78,8 @@ class Layer {
   virtual Values Run(const Call& call, std::span<const Value> inputs, Step& step) = 0;
   // False: integer inputs become float32 before Run.
   [[nodiscard]] virtual bool TakesIntegers() const { return false; }
-  // Who looks up the values of the input of this number as they come in.
+  // The layers that use the values of this input as indices (Embedding), and how large those may
+  // be: a dataset is checked against them before training. The number counts the inputs.
   [[nodiscard]] virtual std::vector<IndexLimit> IndexLimits(std::size_t) const { return {}; }
   // While training, a row's output depends on the other rows of the batch (batch normalization).
   [[nodiscard]] virtual bool MixesRows() const { return false; }

@@ -34,9 +34,9 @@ struct Weight {
 
 // The weights of one Keras object and of the objects inside it, in Keras' order.
 struct WeightGroup {
-  std::string
-      attribute;     // the attribute that holds it in its parent: "cell", "query_dense", "layers"
-  std::string name;  // its Keras name: "lstm_cell"
+  // The attribute that holds it in its parent: "cell", "query_dense", "layers".
+  std::string attribute;
+  std::string name;              // its Keras name: "lstm_cell"
   std::string class_name;        // "LSTMCell"
   std::string path;              // "lstm/lstm_cell"
   bool random = false;           // Keras keeps a seed generator in it (Dropout and the like)
