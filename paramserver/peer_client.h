@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "common/base/result.h"
-#include "paramserver/job/job_service.h"
+#include "paramserver/job/peer_service.h"
 
 namespace elephas {
 
@@ -27,7 +27,7 @@ class PeerClient {
     std::chrono::milliseconds interval{1000};
   };
   // Starts. `service` must outlive the client.
-  PeerClient(JobService& service, Options options);
+  PeerClient(PeerService& service, Options options);
   ~PeerClient();  // stops
   // Ends the thread; a registration that runs is waited for, a few seconds at most. May be
   // repeated.
@@ -43,7 +43,7 @@ class PeerClient {
   // True when the thread is to end.
   bool Sleep(std::chrono::milliseconds time);
 
-  JobService& service_;
+  PeerService& service_;
   const Options options_;
   const std::string boot_;  // changes with every process start
   std::string last_error_;  // used by the thread only

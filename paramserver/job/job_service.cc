@@ -197,16 +197,13 @@ Status JobServiceImpl::SetLayout(Incarnation incarnation, const ModelLayout& lay
   return OkStatus();
 }
 
-Result<Range> JobServiceImpl::ParameterRange() const {
+Result<BodyShape> JobServiceImpl::Expects() const {
   const std::lock_guard lock(mutex_);
   if (!store_) return Conflict("the job has no layout yet");
-  return store_->range();
-}
-
-Result<Range> JobServiceImpl::SlotRange() const {
-  const std::lock_guard lock(mutex_);
-  if (!store_) return Conflict("the job has no layout yet");
-  return Range{store_->range().first, store_->range().first + store_->trainable()};
+  const Range range = store_->range();
+  return BodyShape{range,
+                   {range.first, range.first + store_->trainable()},
+                   static_cast<std::int64_t>(layout_->slot_names.size())};
 }
 
 Result<std::shared_ptr<FloatBuffer>> JobServiceImpl::AcquireBuffer(std::int64_t elements) {

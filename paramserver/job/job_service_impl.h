@@ -52,8 +52,7 @@ class JobServiceImpl final : public JobService {
   Status Fail(const std::string& worker, const std::string& reason,
               const std::string& message) override;
   Status SetLayout(Incarnation incarnation, const ModelLayout& layout) override;
-  [[nodiscard]] Result<Range> ParameterRange() const override;
-  [[nodiscard]] Result<Range> SlotRange() const override;
+  [[nodiscard]] Result<BodyShape> Expects() const override;
   Result<std::shared_ptr<FloatBuffer>> AcquireBuffer(std::int64_t elements) override;
   Status SetParameters(Incarnation incarnation, std::shared_ptr<FloatBuffer> parameters,
                        std::vector<std::shared_ptr<FloatBuffer>> slots,

@@ -274,7 +274,8 @@ Range SimulatedWorker::RangeOf(std::int64_t server) const {
 Status SimulatedWorker::Initialise(std::int64_t server) {
   return At(server, [&](JobService& service) -> Status {
     ELEPHAS_RETURN_IF_ERROR(service.SetLayout(incarnation_, cluster_.layout()));
-    ELEPHAS_ASSIGN_OR_RETURN(const Range range, service.ParameterRange());
+    ELEPHAS_ASSIGN_OR_RETURN(const BodyShape shape, service.Expects());
+    const Range range = shape.parameters;
     if (range != RangeOf(server)) return Internal("the server has another range");
     ELEPHAS_ASSIGN_OR_RETURN(const auto buffer, service.AcquireBuffer(range.size()));
     const ModelState initial = cluster_.InitialState();
