@@ -3,12 +3,11 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <thread>
 
+#include "common/base/mutex.h"
 #include "common/base/result.h"
 #include "paramserver/job/peer_service.h"
 
@@ -47,9 +46,9 @@ class PeerClient {
   const Options options_;
   const std::string boot_;  // changes with every process start
   std::string last_error_;  // used by the thread only
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stopping_ = false;  // guarded by mutex_
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ ELEPHAS_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

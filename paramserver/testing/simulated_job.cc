@@ -151,14 +151,14 @@ std::string SimulatedCluster::FolderOf(std::int64_t index) const {
 }
 
 std::shared_ptr<JobService> SimulatedCluster::Server(std::int64_t index) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return processes_[Index(index)].service;
 }
 
 void SimulatedCluster::Kill(std::int64_t index) {
   std::shared_ptr<JobService> service;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     service = std::exchange(processes_[Index(index)].service, nullptr);
   }
   if (!service) return;
@@ -175,7 +175,7 @@ void SimulatedCluster::Boot(std::int64_t index) {
   std::shared_ptr<JobService> service =
       JobService::Create(SpecOf(scenario_), options, clock_).value();
   service->SetOwnUrl("http://server-" + std::to_string(index));
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   processes_[Index(index)] = {std::move(service), "boot-" + std::to_string(++boots_)};
 }
 
@@ -184,7 +184,7 @@ void SimulatedCluster::TalkToServer0(std::int64_t index) {
   std::shared_ptr<JobService> server0;
   std::string boot;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     service = processes_[Index(index)].service;
     boot = processes_[Index(index)].boot;
     server0 = processes_[0].service;
@@ -208,12 +208,12 @@ void SimulatedCluster::LoseNewestCheckpoint(std::int64_t index) {
 }
 
 void SimulatedCluster::Finalized(ModelState state) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   result_ = std::move(state);
 }
 
 std::optional<ModelState> SimulatedCluster::result() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return result_;
 }
 
