@@ -140,12 +140,17 @@ std::vector<Route> GroupRoutes(GroupService& group) {
   // Metrics of many partitions, of all epochs for fit.
   constexpr std::uint64_t kMaxSteps = 16 << 20;
   return {
-      {"POST", "/v1/group", With(group, Enter), Body::kJson},
-      {"GET", "/v1/group/{generation}", With(group, AwaitEnd), Body::kNone, {"wait"}},
-      {"PUT", "/v1/group/{generation}/id", With(group, SetId), Body::kJson},
-      {"POST", "/v1/group/{generation}/abort", With(group, Abort), Body::kJson},
-      {"POST", "/v1/group/{generation}/steps", With(group, PostSteps), Body::kJson, {}, kMaxSteps},
-      {"POST", "/v1/group/{generation}/model", With(group, PostModel), Body::kTensors},
+      Route{"POST", "/v1/group", With(group, Enter), Body::kJson},
+      Route{"GET", "/v1/group/{generation}", With(group, AwaitEnd), Body::kNone, {"wait"}},
+      Route{"PUT", "/v1/group/{generation}/id", With(group, SetId), Body::kJson},
+      Route{"POST", "/v1/group/{generation}/abort", With(group, Abort), Body::kJson},
+      Route{"POST",
+            "/v1/group/{generation}/steps",
+            With(group, PostSteps),
+            Body::kJson,
+            {},
+            kMaxSteps},
+      Route{"POST", "/v1/group/{generation}/model", With(group, PostModel), Body::kTensors},
   };
 }
 

@@ -145,15 +145,20 @@ Result<HttpReply> GetModel(ParameterService& parameters, Context& context, Call&
 
 std::vector<Route> ParameterRoutes(ParameterService& parameters) {
   return {
-      {"GET", "/v1/layout", With(parameters, GetLayout)},
-      {"PUT", "/v1/layout", With(parameters, PutLayout), Body::kJson, {}, kLayoutLimits.max_bytes},
-      {"GET",
-       "/v1/parameters",
-       With(parameters, GetParameters),
-       Body::kNone,
-       {"minVersion", "wait", "slots", "epoch"}},
-      {"PUT", "/v1/parameters", With(parameters, PutParameters), Body::kTensors},
-      {"GET", "/v1/model.safetensors", With(parameters, GetModel)},
+      Route{"GET", "/v1/layout", With(parameters, GetLayout)},
+      Route{"PUT",
+            "/v1/layout",
+            With(parameters, PutLayout),
+            Body::kJson,
+            {},
+            kLayoutLimits.max_bytes},
+      Route{"GET",
+            "/v1/parameters",
+            With(parameters, GetParameters),
+            Body::kNone,
+            {"minVersion", "wait", "slots", "epoch"}},
+      Route{"PUT", "/v1/parameters", With(parameters, PutParameters), Body::kTensors},
+      Route{"GET", "/v1/model.safetensors", With(parameters, GetModel)},
   };
 }
 

@@ -63,7 +63,7 @@ Result<HttpReply> RegisterPeer(PeerService& peers, Context& context, Call& call)
 std::vector<Route> PeerRoutes(PeerService& peers) {
   constexpr std::uint64_t kMegabyte = 1 << 20;  // a peer's list of cuts may be long
   return {
-      {"POST", "/v1/peers", With(peers, RegisterPeer), Body::kJson, {}, kMegabyte},
+      Route{"POST", "/v1/peers", With(peers, RegisterPeer), Body::kJson, {}, kMegabyte},
   };
 }
 

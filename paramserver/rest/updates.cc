@@ -112,13 +112,13 @@ Result<UpdateHeader> ParseUpdateHeader(const std::string* text) {
 
 std::vector<Route> UpdateRoutes(UpdateService& updates, ParameterService& parameters) {
   return {
-      {"POST",
-       "/v1/updates",
-       [&updates, &parameters](Context& context, Call& call) {
-         return PostUpdate(updates, parameters, context, call);
-       },
-       Body::kTensors,
-       {"return", "minVersion", "wait", "slots"}},
+      Route{"POST",
+            "/v1/updates",
+            [&updates, &parameters](Context& context, Call& call) {
+              return PostUpdate(updates, parameters, context, call);
+            },
+            Body::kTensors,
+            {"return", "minVersion", "wait", "slots"}},
   };
 }
 

@@ -86,13 +86,13 @@ Result<HttpReply> GetJob(WatchService& watched, Context& context, Call&) {
 
 std::vector<Route> WatchRoutes(WatchService& watched) {
   return {
-      {"GET", "/", Page},
-      {"GET", "/healthz", Health},
-      {"GET", "/readyz", With(watched, Ready)},
-      {"GET", "/metrics", With(watched, Metrics)},
-      {"GET", "/v1/job", With(watched, GetJob)},
-      {"GET", "/v1/status", With(watched, GetStatus), Body::kNone, {"brief"}},
-      {"GET", "/v1/history", With(watched, GetHistory)},
+      Route{"GET", "/", Page},
+      Route{"GET", "/healthz", Health},
+      Route{"GET", "/readyz", With(watched, Ready)},
+      Route{"GET", "/metrics", With(watched, Metrics)},
+      Route{"GET", "/v1/job", With(watched, GetJob)},
+      Route{"GET", "/v1/status", With(watched, GetStatus), Body::kNone, {"brief"}},
+      Route{"GET", "/v1/history", With(watched, GetHistory)},
   };
 }
 

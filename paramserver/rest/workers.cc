@@ -136,12 +136,17 @@ Result<HttpReply> FinishTask(WorkerService& workers, Context&, Call& call) {
 std::vector<Route> WorkerRoutes(WorkerService& workers) {
   constexpr std::uint64_t kMegabyte = 1 << 20;  // a long `fit` job's metrics of every epoch
   return {
-      {"POST", "/v1/workers", With(workers, Join), Body::kJson},
-      {"PUT", "/v1/workers/{worker}/heartbeat", With(workers, Heartbeat)},
-      {"DELETE", "/v1/workers/{worker}", With(workers, Leave)},
-      {"POST", "/v1/failure", With(workers, Fail), Body::kJson},
-      {"POST", "/v1/leases", With(workers, AcquireLease), Body::kJson},
-      {"POST", "/v1/leases/{lease}/finish", With(workers, FinishTask), Body::kJson, {}, kMegabyte},
+      Route{"POST", "/v1/workers", With(workers, Join), Body::kJson},
+      Route{"PUT", "/v1/workers/{worker}/heartbeat", With(workers, Heartbeat)},
+      Route{"DELETE", "/v1/workers/{worker}", With(workers, Leave)},
+      Route{"POST", "/v1/failure", With(workers, Fail), Body::kJson},
+      Route{"POST", "/v1/leases", With(workers, AcquireLease), Body::kJson},
+      Route{"POST",
+            "/v1/leases/{lease}/finish",
+            With(workers, FinishTask),
+            Body::kJson,
+            {},
+            kMegabyte},
   };
 }
 
