@@ -50,7 +50,7 @@ std::string TerminationMessage(const json& status) {
   return JsonText(message);
 }
 
-DoneWatch::DoneWatch(const JobService& service, Options options)
+DoneWatch::DoneWatch(const WatchService& service, Options options)
     : service_(service), options_(std::move(options)) {
   if (options_.coordinator_url.empty()) return;
   client_.emplace(HttpClient::Options{.base_url = options_.coordinator_url,
@@ -65,7 +65,7 @@ bool DoneWatch::Done() {
 }
 
 bool DoneWatch::OverHere(Time now) {
-  const JobService::EndState end = service_.End();
+  const WatchService::EndState end = service_.End();
   if (!end.over) return false;
   if (!over_since_) over_since_ = now;
   const auto since = now - *over_since_;

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "common/http/client.h"
-#include "paramserver/job/job_service.h"
+#include "paramserver/job/watch_service.h"
 
 namespace elephas {
 
@@ -28,7 +28,7 @@ class DoneWatch {
     std::chrono::milliseconds tell_servers{3'000};
     std::chrono::milliseconds ask_interval{1'000};
   };
-  DoneWatch(const JobService& service, Options options);
+  DoneWatch(const WatchService& service, Options options);
 
   // Cheap; asks server 0 at most once per interval, and then waits up to 2 s for its answer.
   bool Done();
@@ -38,7 +38,7 @@ class DoneWatch {
   bool OverHere(Time now);
   bool OverThere(Time now);
 
-  const JobService& service_;
+  const WatchService& service_;
   const Options options_;
   std::optional<HttpClient> client_;
   std::optional<Time> over_since_;

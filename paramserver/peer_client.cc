@@ -31,10 +31,10 @@ std::string BootId() {
   return text;
 }
 
-Result<JobService::PeerReply> ParseReply(const std::string& body) {
+Result<PeerService::PeerReply> ParseReply(const std::string& body) {
   ELEPHAS_ASSIGN_OR_RETURN(const json parsed, ParseBoundedJson(body, JsonLimitsFor(kMaxReply)));
   JsonReader reader(parsed, "peer reply");
-  JobService::PeerReply reply;
+  PeerService::PeerReply reply;
   reply.incarnation = Incarnation(reader.Int("incarnation", 0, kMaxCount));
   reply.cut = reader.Int("cut", 0, kMaxCount);
   const json& seed = reader.Any("seed");
@@ -47,7 +47,7 @@ Result<JobService::PeerReply> ParseReply(const std::string& body) {
 
 }  // namespace
 
-PeerClient::PeerClient(JobService& service, Options options)
+PeerClient::PeerClient(PeerService& service, Options options)
     : service_(service), options_(std::move(options)), boot_(BootId()) {
   thread_ = std::thread([this] { Run(); });
 }
@@ -56,16 +56,19 @@ PeerClient::~PeerClient() { Stop(); }
 
 void PeerClient::Stop() {
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
   if (thread_.joinable()) thread_.join();
 }
 
 bool PeerClient::Sleep(std::chrono::milliseconds time) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, time, [this] { return stopping_; });
+  const auto until = std::chrono::steady_clock::now() + time;
+  const MutexLock lock(mutex_);
+  while (!stopping_ && changed_.WaitUntil(mutex_, until)) {
+  }
+  return stopping_;
 }
 
 void PeerClient::Run() {
@@ -87,7 +90,7 @@ void PeerClient::Run() {
 }
 
 Result<bool> PeerClient::Register(HttpClient& client) {
-  const JobService::PeerReport report = service_.OwnReport();
+  const PeerService::PeerReport report = service_.OwnReport();
   const std::string body = json{
       {"index", options_.index},
       {"boot", boot_},
@@ -103,7 +106,7 @@ Result<bool> PeerClient::Register(HttpClient& client) {
     return Unavailable("server 0 answers " + std::to_string(response.status) + ": " +
                        response.body);
   }
-  ELEPHAS_ASSIGN_OR_RETURN(const JobService::PeerReply reply, ParseReply(response.body));
+  ELEPHAS_ASSIGN_OR_RETURN(const PeerService::PeerReply reply, ParseReply(response.body));
   if (reply.incarnation == report.incarnation && reply.incarnation.value() != 0) return false;
   ELEPHAS_RETURN_IF_ERROR(service_.Restore(reply));
   if (reply.incarnation.value() == 0) return reply.uid != report.run && !reply.uid.empty();

@@ -3,14 +3,13 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <thread>
 
+#include "common/base/mutex.h"
 #include "common/base/result.h"
-#include "paramserver/job/job_service.h"
+#include "paramserver/job/peer_service.h"
 
 namespace elephas {
 
@@ -27,7 +26,7 @@ class PeerClient {
     std::chrono::milliseconds interval{1000};
   };
   // Starts. `service` must outlive the client.
-  PeerClient(JobService& service, Options options);
+  PeerClient(PeerService& service, Options options);
   ~PeerClient();  // stops
   // Ends the thread; a registration that runs is waited for, a few seconds at most. May be
   // repeated.
@@ -43,13 +42,13 @@ class PeerClient {
   // True when the thread is to end.
   bool Sleep(std::chrono::milliseconds time);
 
-  JobService& service_;
+  PeerService& service_;
   const Options options_;
   const std::string boot_;  // changes with every process start
   std::string last_error_;  // used by the thread only
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stopping_ = false;  // guarded by mutex_
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ ELEPHAS_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -10,44 +10,44 @@ CheckpointWriter::CheckpointWriter(CheckpointFolder folder, std::int64_t keep, D
 
 CheckpointWriter::~CheckpointWriter() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
   thread_.join();
 }
 
 void CheckpointWriter::Submit(Checkpoint checkpoint, bool may_replace) {
-  std::unique_lock lock(mutex_);
-  if (!may_replace) changed_.wait(lock, [&] { return !waiting_.has_value(); });
+  MutexLock lock(mutex_);
+  while (!may_replace && waiting_) changed_.Wait(mutex_);
   waiting_ = std::move(checkpoint);
-  lock.unlock();
-  changed_.notify_all();
+  lock.Unlock();
+  changed_.NotifyAll();
 }
 
 void CheckpointWriter::Drain() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return !waiting_.has_value() && !writing_; });
+  const MutexLock lock(mutex_);
+  while (waiting_ || writing_) changed_.Wait(mutex_);
 }
 
 void CheckpointWriter::Run() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [&] { return waiting_.has_value() || stop_; });
+    while (!waiting_ && !stop_) changed_.Wait(mutex_);
     if (!waiting_) return;
     std::optional<Checkpoint> checkpoint = std::exchange(waiting_, std::nullopt);
     writing_ = true;
-    lock.unlock();
-    changed_.notify_all();
+    lock.Unlock();
+    changed_.NotifyAll();
     const auto start = std::chrono::steady_clock::now();
     const Result<std::uint64_t> saved = folder_.Save(*checkpoint, keep_);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     const Report report{checkpoint->cut, saved.status(), took.count(), saved.ok() ? *saved : 0};
     checkpoint.reset();  // its buffers go back to the pool before anyone is told
     done_(report);
-    lock.lock();
+    lock.Lock();
     writing_ = false;
-    changed_.notify_all();
+    changed_.NotifyAll();
   }
 }
 

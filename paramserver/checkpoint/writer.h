@@ -1,13 +1,12 @@
 // Writes checkpoints on a thread of its own, so that training goes on meanwhile.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 
+#include "common/base/mutex.h"
 #include "paramserver/checkpoint/checkpoint.h"
 
 namespace elephas {
@@ -41,11 +40,11 @@ class CheckpointWriter {
   const std::int64_t keep_;
   const Done done_;
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<Checkpoint> waiting_;  // guarded by mutex_
-  bool writing_ = false;               // guarded by mutex_
-  bool stop_ = false;                  // guarded by mutex_
+  Mutex mutex_;
+  CondVar changed_;
+  std::optional<Checkpoint> waiting_ ELEPHAS_GUARDED_BY(mutex_);
+  bool writing_ ELEPHAS_GUARDED_BY(mutex_) = false;
+  bool stop_ ELEPHAS_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -7,13 +7,13 @@ constexpr std::size_t kKept = 100;
 }  // namespace
 
 void EventLog::Add(const std::string& reason, const std::string& message) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   events_.push_back({clock_.UnixMillis(), reason, message});
   if (events_.size() > kKept) events_.pop_front();
 }
 
 nlohmann::json EventLog::ToJson() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   nlohmann::json out = nlohmann::json::array();
   for (const Event& event : events_) {
     out.push_back(

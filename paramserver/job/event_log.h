@@ -3,11 +3,11 @@
 
 #include <cstdint>
 #include <deque>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 
 namespace elephas {
 
@@ -26,8 +26,8 @@ class EventLog {
     std::string reason, message;
   };
   const Clock& clock_;
-  mutable std::mutex mutex_;
-  std::deque<Event> events_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  std::deque<Event> events_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 }  // namespace elephas

@@ -67,147 +67,147 @@ Result<std::unique_ptr<JobService>> JobService::Create(JobSpec spec, JobServiceO
 JobServiceImpl::JobServiceImpl(JobSpec spec, JobServiceOptions options, const Clock& clock)
     : spec_(std::move(spec)),
       options_(std::move(options)),
-      policy_(spec_.checkpoint.value_or(JobSpec::Checkpoint{})),
       clock_(clock),
+      events_(clock),
       coordinator_(options_.lease_duration),
       group_(GroupOptions(spec_, options_)),
-      peers_(spec_.parameter_servers.replicas),
-      seed_(spec_.fit.seed.value_or(DrawSeed())),
-      events_(clock) {}
+      incarnations_(spec_.parameter_servers.replicas, options_.server_index,
+                    spec_.fit.seed.value_or(DrawSeed())),
+      checkpoints_({.folder = options_.checkpoint_folder,
+                    .uid = options_.uid,
+                    .resume = options_.resume,
+                    .server = options_.server_index,
+                    .servers = spec_.parameter_servers.replicas,
+                    .policy = spec_.checkpoint.value_or(JobSpec::Checkpoint{})},
+                   clock, events_, [this] { changed_.NotifyAll(); }) {}
+
+Training::Setting JobServiceImpl::setting() {
+  return {spec_, options_.server_index, options_.max_parameters, pool_};
+}
 
 Status JobServiceImpl::CheckIncarnation(Incarnation incarnation) const {
   if (stopping_) return Unavailable("the server is stopping");
-  if (fenced_) return Unavailable("another process has taken over this server");
-  if (!ReadyLocked()) return Unavailable("the parameter servers have not agreed yet");
-  if (incarnation != incarnation_) {
+  if (checkpoints_.fenced()) return Unavailable("another process has taken over this server");
+  if (!incarnations_.Agreed()) return Unavailable("the parameter servers have not agreed yet");
+  const Incarnation current = incarnations_.current();
+  if (incarnation != current) {
     return Conflict("incarnation " + std::to_string(incarnation.value()) + " is over, it is " +
-                    std::to_string(incarnation_.value()) + ": join again");
+                    std::to_string(current.value()) + ": join again");
   }
   return OkStatus();
 }
 
-Status JobServiceImpl::CheckInitialised() const {
-  if (!store_ || !store_->initialised()) {
+Status JobServiceImpl::CheckTraining(Incarnation incarnation) const {
+  ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
+  if (!initialised()) {
     return Conflict("the job has no parameters yet: PUT layout and parameters first");
   }
   return OkStatus();
 }
 
 Incarnation JobServiceImpl::CurrentIncarnation() const {
-  const std::lock_guard lock(mutex_);
-  return incarnation_;
+  const MutexLock lock(mutex_);
+  return incarnations_.current();
 }
 
 void JobServiceImpl::SetOwnUrl(const std::string& url) {
-  const std::lock_guard lock(mutex_);
-  own_url_ = url;
-}
-
-bool JobServiceImpl::ReadyLocked() const {
-  if (incarnation_ == Incarnation(0)) return false;
-  return !coordinates() || peers_.AllAt(incarnation_);
+  const MutexLock lock(mutex_);
+  incarnations_.SetOwnUrl(url);
 }
 
 bool JobServiceImpl::Ready() const {
-  const std::lock_guard lock(mutex_);
-  return ReadyLocked();
+  const MutexLock lock(mutex_);
+  return incarnations_.Agreed();
 }
 
 Result<JoinReply> JobServiceImpl::Join(const std::string& name) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!coordinates()) return Conflict("this is not server 0: join there");
   if (name.empty() || name.size() > 253) return Invalid("a worker's name has 1 to 253 characters");
-  ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation_));
+  ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnations_.current()));
   const bool again = coordinator_.workers().contains(name);
   const std::int64_t voided = coordinator_.Join(name, clock_.Now());
   counters_.leases_voided += static_cast<std::uint64_t>(voided);
   ++counters_.joins;
-  group_.Join(name, clock_.Now());
+  group_.group().Join(name, clock_.Now());
   TellGroupNews();
   events_.Add(
       again ? "WorkerRejoined" : "WorkerJoined",
       name + " joined" +
           (voided > 0 ? "; " + std::to_string(voided) + " leases of its former self are void"
                       : ""));
-  changed_.notify_all();
+  changed_.NotifyAll();
   JoinReply reply;
   reply.worker = name;
-  reply.incarnation = incarnation_;
-  reply.initialised = store_ && store_->initialised();
-  reply.seed = seed_;
-  reply.servers = peers_.Urls(own_url_);
+  reply.incarnation = incarnations_.current();
+  reply.initialised = initialised();
+  reply.seed = incarnations_.seed();
+  reply.servers = incarnations_.Urls();
   reply.lease_duration = options_.lease_duration;
-  reply.over = failed_ || finalized();
+  reply.over = ending_.failed() || finalized();
   return reply;
 }
 
 Status JobServiceImpl::Heartbeat(const std::string& worker, Incarnation incarnation) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
-  group_.Seen(worker, clock_.Now());
+  group_.group().Seen(worker, clock_.Now());
   TickGroup();
   return coordinator_.Heartbeat(worker, clock_.Now());
 }
 
 Status JobServiceImpl::Leave(const std::string& worker) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!coordinator_.workers().contains(worker)) {
     return NotFound("worker '" + worker + "' has not joined");
   }
   counters_.leases_voided += static_cast<std::uint64_t>(coordinator_.Leave(worker));
-  group_.Leave(worker, clock_.Now());
+  group_.group().Leave(worker, clock_.Now());
   TellGroupNews();
   events_.Add("WorkerLeft", worker + " left");
-  changed_.notify_all();
+  changed_.NotifyAll();
   return OkStatus();
 }
 
 void JobServiceImpl::FailJob(const std::string& reason, const std::string& message) {
-  if (failed_ || finalized()) return;
-  failed_ = true;
-  failure_reason_ = reason;
-  failure_message_ = message;
+  if (finalized() || !ending_.Fail(reason, message)) return;
   LogError("job failed", {{"reason", reason}, {"message", message}});
   events_.Add(reason, message);
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 Status JobServiceImpl::Fail(const std::string& worker, const std::string& reason,
                             const std::string& message) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!coordinator_.workers().contains(worker)) {
     return NotFound("worker '" + worker + "' has not joined");
   }
   // Before the line that says so: who found out.
   LogError("worker failed", {{"worker", worker}, {"reason", reason}, {"message", message}});
   FailJob(reason, message);
-  told_.insert(worker);  // by itself
+  ending_.Told(worker);  // by itself
   return OkStatus();
 }
 
 Status JobServiceImpl::SetLayout(Incarnation incarnation, const ModelLayout& layout) {
-  const std::lock_guard apply_lock(apply_mutex_);
-  const std::lock_guard lock(mutex_);
+  const MutexLock apply_lock(apply_mutex_);
+  const MutexLock lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
-  if (layout_ != nullptr) {
-    if (*layout_ == layout) return OkStatus();
-    return Conflict("this worker's job is not the same: " + DifferenceOf(*layout_, layout));
+  if (training_) {
+    if (*training_->layout == layout) return OkStatus();
+    return Conflict("this worker's job is not the same: " +
+                    DifferenceOf(*training_->layout, layout));
   }
-  ELEPHAS_RETURN_IF_ERROR(TakeLayout(layout));
-  changed_.notify_all();
+  ELEPHAS_ASSIGN_OR_RETURN(Training training, Training::Begin(setting(), layout));
+  training_.emplace(std::move(training));
+  changed_.NotifyAll();
   return OkStatus();
 }
 
-Result<Range> JobServiceImpl::ParameterRange() const {
-  const std::lock_guard lock(mutex_);
-  if (!store_) return Conflict("the job has no layout yet");
-  return store_->range();
-}
-
-Result<Range> JobServiceImpl::SlotRange() const {
-  const std::lock_guard lock(mutex_);
-  if (!store_) return Conflict("the job has no layout yet");
-  return Range{store_->range().first, store_->range().first + store_->trainable()};
+Result<BodyShape> JobServiceImpl::Expects() const {
+  const MutexLock lock(mutex_);
+  if (!training_) return Conflict("the job has no layout yet");
+  return training_->Expects();
 }
 
 Result<std::shared_ptr<FloatBuffer>> JobServiceImpl::AcquireBuffer(std::int64_t elements) {
@@ -220,63 +220,33 @@ Status JobServiceImpl::SetParameters(Incarnation incarnation,
                                      std::shared_ptr<FloatBuffer> parameters,
                                      std::vector<std::shared_ptr<FloatBuffer>> slots,
                                      std::int64_t iterations) {
-  const std::lock_guard apply_lock(apply_mutex_);
-  const std::lock_guard lock(mutex_);
+  const MutexLock apply_lock(apply_mutex_);
+  const MutexLock lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
-  if (!store_) return Conflict("the job has no layout yet");
-  if (store_->initialised()) return OkStatus();
-  const auto fits = [](const FloatBuffer& buffer, std::int64_t elements) {
-    return static_cast<std::int64_t>(buffer.floats().size()) == elements;
-  };
-  if (!fits(*parameters, store_->range().size())) {
-    return Invalid("'parameters' must have " + std::to_string(store_->range().size()) +
-                   " elements");
-  }
-  if (!AllFinite(std::as_const(*parameters).floats())) {
-    return Invalid("'parameters' holds a NaN or an infinity");
-  }
-  const bool keeps_slots = plan_->task == TaskKind::kTrain && plan_->synchronous();
-  if (!keeps_slots) slots.clear();
-  if (keeps_slots && slots.empty() && !layout_->slot_names.empty()) {
-    ELEPHAS_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
-                             Optimizer::FromConfig(layout_->optimizer));
-    for (std::size_t i = 0; i < layout_->slot_names.size(); ++i) {
-      std::shared_ptr<FloatBuffer> slot = pool_.Acquire(store_->trainable());
-      if (!slot) return Unavailable("out of memory for the optimizer's slots");
-      std::ranges::fill(slot->floats(), optimizer->SlotInitialValue(i));
-      slots.push_back(std::move(slot));
-    }
-  }
-  if (keeps_slots && slots.size() != layout_->slot_names.size()) {
-    return Invalid("'slots' must have " + std::to_string(layout_->slot_names.size()) + " rows");
-  }
-  for (const auto& slot : slots) {
-    if (!fits(*slot, store_->trainable())) {
-      return Invalid("each of 'slots' must have " + std::to_string(store_->trainable()) +
-                     " elements");
-    }
-  }
-  store_->Set(std::move(parameters), std::move(slots), Version(0), iterations);
-  OpenRound();
-  epoch_started_ = clock_.Now();
-  throughput_.Add(clock_.Now(), ledger_->ExamplesApplied());
+  if (!training_) return Conflict("the job has no layout yet");
+  if (training_->initialised()) return OkStatus();
+  ELEPHAS_RETURN_IF_ERROR(
+      training_->Initialise(std::move(parameters), std::move(slots), iterations));
+  round_.Begin(training_->NextRound());
+  training_->epoch_started = clock_.Now();
+  throughput_.Add(clock_.Now(), training_->ledger.ExamplesApplied());
   events_.Add("Initialised", "the job has its initial parameters");
-  changed_.notify_all();
+  changed_.NotifyAll();
   return OkStatus();
 }
 
 std::shared_ptr<const ModelLayout> JobServiceImpl::Layout() const {
-  const std::lock_guard lock(mutex_);
-  return layout_;
+  const MutexLock lock(mutex_);
+  return training_ ? training_->layout : nullptr;
 }
 
 void JobServiceImpl::Shutdown() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
-  changed_.notify_all();
-  if (writer_) writer_->Drain();
+  changed_.NotifyAll();
+  checkpoints_.Drain();
 }
 
 }  // namespace elephas

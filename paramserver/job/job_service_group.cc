@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "paramserver/job/job_service_impl.h"
+#include "paramserver/job/long_poll.h"
 
 namespace elephas {
 
@@ -10,202 +11,188 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 void JobServiceImpl::TellGroupNews() {
-  for (Group::News& news : group_.TakeNews()) {
+  for (const Group::News& news : group_.TakeNews()) {
     events_.Add(news.reason, news.message);
-    changed_.notify_all();
-  }
-  // A commit of a generation that is over will never be whole.
-  if (commit_ && (!group_.owns_rounds() || commit_->generation() != group_.generation())) {
-    commit_.reset();
+    changed_.NotifyAll();
   }
 }
 
-bool JobServiceImpl::TrainingIsOpen() const {
-  if (!plan_ || !ledger_ || plan_->task != TaskKind::kTrain || !plan_->synchronous()) return false;
-  const std::vector<OpenTask> open = OpenTasks(*plan_, *ledger_);
-  return !open.empty() && open.front().task.kind == WorkKind::kTrain;
-}
+bool JobServiceImpl::RoundsAreOpen() const { return training_ && training_->RoundsAreOpen(); }
 
 // Nobody works on the open round or has contributed to it by rest.
 bool JobServiceImpl::RoundEmpty() const {
-  if (contributions_ > 0 || round_complete_) return false;
+  if (!training_) return true;
+  if (training_->contributions > 0 || training_->round_complete) return false;
+  const Ledger& ledger = training_->ledger;
   return std::ranges::none_of(coordinator_.leases(), [&](const auto& entry) {
     const Coordinator::Held& held = entry.second;
-    return held.task.kind == WorkKind::kTrain && ledger_->Next(held.task) < held.batches.last;
+    return held.task.kind == WorkKind::kTrain && ledger.Next(held.task) < held.batches.last;
   });
 }
 
 void JobServiceImpl::TickGroup() {
-  const bool may_form = TrainingIsOpen() && store_ && store_->initialised() && RoundEmpty();
-  group_.Tick(clock_.Now(), may_form);
+  const bool may_form = RoundsAreOpen() && initialised() && RoundEmpty();
+  group_.group().Tick(clock_.Now(), may_form);
   TellGroupNews();
 }
 
 Group::Route JobServiceImpl::TrainRoute(const std::string& worker) const {
-  if (!TrainingIsOpen()) return Group::Route::kLease;
+  if (!RoundsAreOpen()) return Group::Route::kLease;
   // What was begun by rest is finished by rest.
-  if (!group_.owns_rounds() && !RoundEmpty()) return Group::Route::kLease;
-  return group_.RouteFor(worker);
+  if (!group_.group().owns_rounds() && !RoundEmpty()) return Group::Route::kLease;
+  return group_.group().RouteFor(worker);
 }
 
 Status JobServiceImpl::OfferCollective(const std::string& worker, const std::string& collective,
                                        const std::string& why_none) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!coordinator_.workers().contains(worker)) {
     return NotFound("worker '" + worker + "' has not joined");
   }
-  group_.Offer(worker, collective, why_none, clock_.Now());
+  group_.group().Offer(worker, collective, why_none, clock_.Now());
   TickGroup();
-  changed_.notify_all();
+  changed_.NotifyAll();
   return OkStatus();
 }
 
 void JobServiceImpl::FillPlace(const GroupQuestion& question, GroupPlace& place) const {
-  place.version = store_->version();
-  place.epoch = Epoch(ledger_->TrainedEpochs());
-  place.current = question.holds != Generation(0) && question.version == store_->version() &&
-                  last_group_commit_ == Committed{question.holds, question.version};
-  for (const OpenTask& open : OpenTasks(*plan_, *ledger_)) {
+  const Version version = training_->store.version();
+  place.version = version;
+  place.epoch = Epoch(training_->ledger.TrainedEpochs());
+  place.current = question.holds != Generation(0) && question.version == version &&
+                  group_.Last(question.holds, question.version);
+  for (const OpenTask& open : OpenTasks(training_->plan, training_->ledger)) {
     if (open.task.kind == WorkKind::kTrain) place.batch = open.batches.first;
   }
 }
 
-Result<GroupPlace> JobServiceImpl::EnterGroup(const GroupQuestion& question, milliseconds wait) {
-  Lock lock(mutex_);
-  const auto deadline = std::chrono::steady_clock::now() + wait;
+// `place`: what a question whose time is over is answered with.
+std::optional<Result<GroupPlace>> JobServiceImpl::TryEnter(const GroupQuestion& question,
+                                                           GroupPlace& place) {
+  Group& group = group_.group();
   for (;;) {
-    GroupPlace place;
+    place = {};
     // The lease that it asks for next says how the job ended.
-    if (failed_ || finalized()) {
+    if (ending_.failed() || finalized()) {
       place.state = GroupPlace::State::kRest;
       return place;
     }
-    ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(question.incarnation));
-    ELEPHAS_RETURN_IF_ERROR(CheckInitialised());
-    ELEPHAS_RETURN_IF_ERROR(coordinator_.Heartbeat(question.worker, clock_.Now()));
-    group_.Seen(question.worker, clock_.Now());
+    if (Status valid = CheckTraining(question.incarnation); !valid.ok()) return valid;
+    Status known = coordinator_.Heartbeat(question.worker, clock_.Now());
+    if (!known.ok()) return known;
+    group.Seen(question.worker, clock_.Now());
     TickGroup();
-    const bool uncommitted = group_.owns_rounds() && question.holds == group_.generation() &&
-                             question.version > store_->version();
+    const bool uncommitted = group.owns_rounds() && question.holds == group.generation() &&
+                             question.version > training_->store.version();
+    if (uncommitted) return std::nullopt;
     // Otherwise the lease that it asks for next is the way: another kind of task, or a round that
     // was begun by rest.
-    const bool open = TrainingIsOpen() && (group_.owns_rounds() || RoundEmpty());
-    if (!uncommitted) {
-      if (open) {
-        const Group::State before = group_.state();
-        ELEPHAS_ASSIGN_OR_RETURN(place,
-                                 group_.Enter(question.worker, question.holds, clock_.Now()));
-        TickGroup();
+    const bool open = RoundsAreOpen() && (group.owns_rounds() || RoundEmpty());
+    if (open) {
+      const Group::State before = group.state();
+      Result<GroupPlace> entered = group.Enter(question.worker, question.holds, clock_.Now());
+      if (!entered.ok()) return entered;
+      place = *entered;
+      TickGroup();
+      if (group.state() != before) {
         // It was the last one that the others waited for.
-        if (group_.state() != before) changed_.notify_all();
-        if (group_.state() != before && place.state == GroupPlace::State::kWait) continue;
+        changed_.NotifyAll();
+        if (place.state == GroupPlace::State::kWait) continue;
       }
-      FillPlace(question, place);
-      if (place.state != GroupPlace::State::kWait || !open) return place;
     }
-    auto until = deadline;
-    if (const auto next = group_.NextDeadline()) {
-      until = std::min(
-          until, std::chrono::steady_clock::now() +
-                     std::max<Clock::TimePoint::duration>(*next - clock_.Now(), milliseconds(1)));
-    }
-    if (std::chrono::steady_clock::now() >= deadline) {
-      FillPlace(question, place);
-      return place;
-    }
-    changed_.wait_until(lock, until);
+    FillPlace(question, place);
+    if (place.state != GroupPlace::State::kWait || !open) return place;
+    return std::nullopt;
   }
+}
+
+Result<GroupPlace> JobServiceImpl::EnterGroup(const GroupQuestion& question, milliseconds wait) {
+  const MutexLock lock(mutex_);
+  GroupPlace place;
+  const std::optional<Result<GroupPlace>> entered = LongPoll(
+      mutex_, changed_, clock_, wait,
+      [&] {
+        mutex_.AssertHeld();
+        return TryEnter(question, place);
+      },
+      [&] {
+        mutex_.AssertHeld();
+        return group_.group().NextDeadline();
+      });
+  if (entered) return *entered;
+  FillPlace(question, place);
+  return place;
 }
 
 Status JobServiceImpl::SetGroupId(const std::string& worker, Incarnation incarnation,
                                   Generation generation, const std::string& id) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
-  ELEPHAS_RETURN_IF_ERROR(group_.SetId(worker, generation, id, clock_.Now()));
-  changed_.notify_all();
+  ELEPHAS_RETURN_IF_ERROR(group_.group().SetId(worker, generation, id, clock_.Now()));
+  changed_.NotifyAll();
   return OkStatus();
 }
 
 Status JobServiceImpl::AbortGroup(const std::string& worker, Incarnation incarnation,
                                   Generation generation, const std::string& reason) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
-  group_.Abort(worker, generation, reason, clock_.Now());
+  group_.group().Abort(worker, generation, reason, clock_.Now());
   TellGroupNews();
   return OkStatus();
 }
 
 Result<bool> JobServiceImpl::AwaitGroupEnd(Incarnation incarnation, Generation generation,
                                            milliseconds wait) {
-  Lock lock(mutex_);
-  const auto deadline = std::chrono::steady_clock::now() + wait;
-  for (;;) {
-    ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
-    if (plan_) TickGroup();
-    if (!group_.owns_rounds() || group_.generation() != generation) return true;
-    auto until = deadline;
-    if (const auto next = group_.NextDeadline()) {
-      until = std::min(
-          until, std::chrono::steady_clock::now() +
-                     std::max<Clock::TimePoint::duration>(*next - clock_.Now(), milliseconds(1)));
-    }
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    changed_.wait_until(lock, until);
-  }
+  const MutexLock lock(mutex_);
+  const std::optional<Result<bool>> over = LongPoll(
+      mutex_, changed_, clock_, wait,
+      [&]() -> std::optional<Result<bool>> {
+        mutex_.AssertHeld();
+        if (Status valid = CheckIncarnation(incarnation); !valid.ok()) return valid;
+        if (training_) TickGroup();
+        if (group_.RoundsOf() == generation) return std::nullopt;
+        return true;
+      },
+      [&] {
+        mutex_.AssertHeld();
+        return group_.group().NextDeadline();
+      });
+  return over ? *over : Result<bool>(false);
 }
 
 // ---------------------------------------------------------------- commits
 
-// kDuplicate: this commit is applied.
 Result<UpdateOutcome> JobServiceImpl::JudgeCommit(const GroupCommitHeader& header) const {
-  ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(header.incarnation));
-  ELEPHAS_RETURN_IF_ERROR(CheckInitialised());
-  if (last_group_commit_ == Committed{header.generation, header.target}) {
-    return UpdateOutcome::kDuplicate;
-  }
-  ELEPHAS_RETURN_IF_ERROR(group_.CheckTraining(header.worker, header.generation));
-  if (header.base != store_->version()) {
-    return Conflict("the server holds version " + std::to_string(store_->version().value()) +
-                    ", this commit follows " + std::to_string(header.base.value()));
-  }
-  if (contributions_ > 0) return Conflict("the open round has contributions by rest");
-  return UpdateOutcome::kApplied;
-}
-
-Status JobServiceImpl::OpenCommit(const GroupCommitHeader& header) {
-  if (commit_ && commit_->Covers(header)) return OkStatus();
-  if (commit_ && commit_->generation() == header.generation) {
-    return Conflict("another commit is open: version " + std::to_string(commit_->target().value()));
-  }
-  ELEPHAS_ASSIGN_OR_RETURN(GroupCommit commit, GroupCommit::Begin(*plan_, *ledger_, header));
-  commit_ = std::move(commit);
-  return OkStatus();
+  ELEPHAS_RETURN_IF_ERROR(CheckTraining(header.incarnation));
+  return group_.Judge(header, training_->store.version(), training_->contributions);
 }
 
 Result<GroupStepsReply> JobServiceImpl::StageGroupSteps(const GroupSteps& steps) {
-  const std::lock_guard apply_lock(apply_mutex_);
-  const std::lock_guard lock(mutex_);
+  const MutexLock apply_lock(apply_mutex_);
+  const MutexLock lock(mutex_);
   const Result<UpdateOutcome> outcome = JudgeCommit(steps.header);
-  if (!outcome.ok() && contributions_ > 0) {
-    group_.Abort(steps.header.worker, steps.header.generation, outcome.status().message(),
-                 clock_.Now());
+  if (!outcome.ok() && training_ && training_->contributions > 0) {
+    group_.group().Abort(steps.header.worker, steps.header.generation, outcome.status().message(),
+                         clock_.Now());
     TellGroupNews();
   }
   ELEPHAS_RETURN_IF_ERROR(outcome.status());
-  group_.Seen(steps.header.worker, clock_.Now());
+  group_.group().Seen(steps.header.worker, clock_.Now());
   if (*outcome == UpdateOutcome::kDuplicate) {
-    return GroupStepsReply{UpdateOutcome::kDuplicate, last_commit_rounds_};
+    return GroupStepsReply{UpdateOutcome::kDuplicate, group_.last_rounds()};
   }
-  ELEPHAS_RETURN_IF_ERROR(OpenCommit(steps.header));
-  ELEPHAS_RETURN_IF_ERROR(commit_->AddSteps(steps.header.worker, steps.steps));
+  ELEPHAS_ASSIGN_OR_RETURN(GroupCommit * commit,
+                           group_.Open(training_->plan, training_->ledger, steps.header));
+  ELEPHAS_RETURN_IF_ERROR(commit->AddSteps(steps.header.worker, steps.steps));
   GroupStepsReply reply;
-  reply.rounds = group_.RoundsAfter(steps.header.target, clock_.Now());
+  reply.rounds = group_.group().RoundsAfter(steps.header.target, clock_.Now());
   CommitGroupWhenComplete();
   return reply;
 }
 
 Result<UpdateOutcome> JobServiceImpl::AdmitGroupModel(const GroupCommitHeader& header) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return JudgeCommit(header);
 }
 
@@ -213,66 +200,69 @@ Result<UpdateReply> JobServiceImpl::StageGroupModel(
     const GroupCommitHeader& header, std::int64_t iterations,
     std::shared_ptr<FloatBuffer> parameters, std::vector<std::shared_ptr<FloatBuffer>> slots) {
   const bool finite = AllFinite(std::as_const(*parameters).floats());
-  const std::lock_guard apply_lock(apply_mutex_);
-  const std::lock_guard lock(mutex_);
+  const MutexLock apply_lock(apply_mutex_);
+  const MutexLock lock(mutex_);
   ELEPHAS_ASSIGN_OR_RETURN(const UpdateOutcome outcome, JudgeCommit(header));
-  if (outcome == UpdateOutcome::kDuplicate) return UpdateReply{outcome, store_->version()};
+  const ParameterStore& store = training_->store;
+  if (outcome == UpdateOutcome::kDuplicate) return UpdateReply{outcome, store.version()};
+  const std::size_t rows = training_->layout->slot_names.size();
   const auto size = [](const std::shared_ptr<FloatBuffer>& buffer) {
     return static_cast<std::int64_t>(std::as_const(*buffer).floats().size());
   };
-  if (size(parameters) != store_->range().size()) {
-    return Invalid("'parameters' must have " + std::to_string(store_->range().size()) +
-                   " elements");
+  if (size(parameters) != store.range().size()) {
+    return Invalid("'parameters' must have " + std::to_string(store.range().size()) + " elements");
   }
-  if (slots.size() != layout_->slot_names.size() ||
-      std::ranges::any_of(slots, [&](const auto& s) { return size(s) != store_->trainable(); })) {
-    return Invalid("'slots' must have " + std::to_string(layout_->slot_names.size()) + " rows of " +
-                   std::to_string(store_->trainable()) + " elements");
+  if (slots.size() != rows ||
+      std::ranges::any_of(slots, [&](const auto& s) { return size(s) != store.trainable(); })) {
+    return Invalid("'slots' must have " + std::to_string(rows) + " rows of " +
+                   std::to_string(store.trainable()) + " elements");
   }
   if (spec_.fit.on_nan == OnNan::kFail && !finite) {
     return Invalid("'parameters' holds a NaN or an infinity");
   }
-  if (iterations < store_->iterations()) return Invalid("'iterations' must not go back");
-  ELEPHAS_RETURN_IF_ERROR(OpenCommit(header));
-  commit_->SetModel({std::move(parameters), std::move(slots), iterations});
-  group_.Seen(header.worker, clock_.Now());
+  if (iterations < store.iterations()) return Invalid("'iterations' must not go back");
+  ELEPHAS_ASSIGN_OR_RETURN(GroupCommit * commit,
+                           group_.Open(training_->plan, training_->ledger, header));
+  commit->SetModel({std::move(parameters), std::move(slots), iterations});
+  group_.group().Seen(header.worker, clock_.Now());
   CommitGroupWhenComplete();
-  return UpdateReply{UpdateOutcome::kApplied, store_->version()};
+  return UpdateReply{UpdateOutcome::kApplied, store.version()};
 }
 
 // Parameters, slots, version and ledger change together: nobody sees one without the others.
 void JobServiceImpl::CommitGroupWhenComplete() {
-  if (!commit_ || !commit_->complete()) return;
-  GroupCommit commit = *std::exchange(commit_, std::nullopt);
-  GroupCommit::Model& model = commit.model();
+  std::optional<GroupCommit> commit = group_.TakeWhole();
+  if (!commit) return;
+  GroupCommit::Model& model = commit->model();
+  ParameterStore& store = training_->store;
   counters_.rounds +=
-      static_cast<std::uint64_t>(commit.target().value() - store_->version().value());
-  store_->Set(std::move(model.parameters), std::move(model.slots), commit.target(),
-              model.iterations);
-  for (const GroupCommit::Step& step : commit.steps()) {
+      static_cast<std::uint64_t>(commit->target().value() - store.version().value());
+  store.Set(std::move(model.parameters), std::move(model.slots), commit->target(),
+            model.iterations);
+  for (const GroupCommit::Step& step : commit->steps()) {
     if (step.batches.size() <= 0) continue;
-    ledger_->Record(step.task, step.batches, step.examples, step.metrics);
+    training_->ledger.Record(step.task, step.batches, step.examples, step.metrics);
     coordinator_.CountExamples(step.worker, step.examples);
     counters_.examples[step.task.kind] += static_cast<std::uint64_t>(step.examples);
   }
-  last_group_commit_ = {commit.generation(), commit.target()};
-  last_commit_rounds_ = group_.RoundsAfter(commit.target(), clock_.Now());
-  throughput_.Add(clock_.Now(), ledger_->ExamplesApplied());
-  OpenRound();
+  group_.Applied(*commit, clock_.Now());
+  throughput_.Add(clock_.Now(), training_->ledger.ExamplesApplied());
+  round_.Begin(training_->NextRound());
   CloseEpochsAndCheckpoint();
-  group_.Committed(commit.target(), clock_.Now());
+  group_.group().Committed(commit->target(), clock_.Now());
   TellGroupNews();
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 // What `transport` in the status says: by which way training is exchanged now, and why.
 json JobServiceImpl::GroupJson() const {
-  const bool trains = group_.state() == Group::State::kTraining;
-  return {{"now", trains ? group_.collective() : "rest"},
-          {"state", Word(group_.state())},
-          {"reason", group_.reason()},
-          {"generation", group_.generation().value()},
-          {"members", group_.members()}};
+  const Group& group = group_.group();
+  const bool trains = group.state() == Group::State::kTraining;
+  return {{"now", trains ? group.collective() : "rest"},
+          {"state", Word(group.state())},
+          {"reason", group.reason()},
+          {"generation", group.generation().value()},
+          {"members", group.members()}};
 }
 
 }  // namespace elephas

@@ -1,7 +1,6 @@
-// JobService as one class in several files, for job_service*.cc only:
+// JobService as one monitor over parts that hold no state of each other, for job_service*.cc only:
 //
 //   job_service.cc          workers, initialisation, shutdown
-//   job_service_checkpoints.cc  the folder: what is continued, what was written, the fence
 //   job_service_restore.cc  start, incarnations, going back to a cut
 //   job_service_tasks.cc    leases and tasks without updates
 //   job_service_updates.cc  pulls and updates
@@ -10,32 +9,24 @@
 //   job_service_status.cc   what people see
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "paramserver/callbacks/fit_callbacks.h"
-#include "paramserver/checkpoint/checkpoint.h"
-#include "paramserver/checkpoint/writer.h"
-#include "paramserver/group/group.h"
-#include "paramserver/group/group_commit.h"
+#include "common/base/mutex.h"
+#include "paramserver/group/group_session.h"
+#include "paramserver/job/checkpoint_keeper.h"
+#include "paramserver/job/ending.h"
 #include "paramserver/job/event_log.h"
+#include "paramserver/job/incarnations.h"
 #include "paramserver/job/job_service.h"
-#include "paramserver/job/peer_table.h"
+#include "paramserver/job/training.h"
 #include "paramserver/ledger/coordinator.h"
-#include "paramserver/ledger/job_plan.h"
-#include "paramserver/ledger/ledger.h"
 #include "paramserver/ledger/throughput.h"
 #include "paramserver/store/buffer_pool.h"
-#include "paramserver/store/parameter_store.h"
-#include "paramserver/store/round.h"
+#include "paramserver/store/open_round.h"
 
 namespace elephas {
 
@@ -52,8 +43,7 @@ class JobServiceImpl final : public JobService {
   Status Fail(const std::string& worker, const std::string& reason,
               const std::string& message) override;
   Status SetLayout(Incarnation incarnation, const ModelLayout& layout) override;
-  [[nodiscard]] Result<Range> ParameterRange() const override;
-  [[nodiscard]] Result<Range> SlotRange() const override;
+  [[nodiscard]] Result<BodyShape> Expects() const override;
   Result<std::shared_ptr<FloatBuffer>> AcquireBuffer(std::int64_t elements) override;
   Status SetParameters(Incarnation incarnation, std::shared_ptr<FloatBuffer> parameters,
                        std::vector<std::shared_ptr<FloatBuffer>> slots,
@@ -101,154 +91,121 @@ class JobServiceImpl final : public JobService {
   void Shutdown() override;
 
  private:
-  using Lock = std::unique_lock<std::mutex>;
-
   [[nodiscard]] bool coordinates() const { return options_.server_index == 0; }
-  [[nodiscard]] bool finalized() const {
-    return ledger_ && ledger_->Done({WorkKind::kFinalize, Epoch(0), Partition(0)});
+  [[nodiscard]] Training::Setting setting();
+
+  // --- judging ---
+  [[nodiscard]] bool finalized() const ELEPHAS_REQUIRES(mutex_) {
+    return training_ && training_->finalized();
   }
-
-  // All of these: mutex_ is held.
-  [[nodiscard]] bool ReadyLocked() const;
-  [[nodiscard]] std::string_view StateWord() const;
-  [[nodiscard]] double Progress() const;
-  [[nodiscard]] Status CheckIncarnation(Incarnation incarnation) const;
-  [[nodiscard]] Status CheckInitialised() const;
-  [[nodiscard]] Result<UpdateOutcome> Judge(const UpdateHeader& header) const;
-  void OpenRound();
-  void AfterUpdate(const UpdateHeader& header);
-  void CloseEpochsAndCheckpoint();
-  void SubmitCheckpoint(std::int64_t cut, SharedFloats parameters);
-  void CopyHogwildCheckpointWhenQuiet();
-  void CloseEpochs();
-  void DecideAfter(std::int64_t epoch);
-  void KeepModel(std::int64_t epoch);
-  void ForgetModels(std::int64_t up_to, const FitDecisions& decided);
-  [[nodiscard]] std::vector<double> LearningRates() const {
-    return callbacks_ ? callbacks_->learning_rates() : std::vector<double>();
+  [[nodiscard]] bool initialised() const ELEPHAS_REQUIRES(mutex_) {
+    return training_ && training_->initialised();
   }
-  void FailJob(const std::string& reason, const std::string& message);
-  void ExpireLeases();
-  void DropFinishedLease(LeaseId lease);
-  void TickGroup();
-  void TellGroupNews();
-  [[nodiscard]] bool TrainingIsOpen() const;
-  [[nodiscard]] bool RoundEmpty() const;
-  [[nodiscard]] Group::Route TrainRoute(const std::string& worker) const;
-  [[nodiscard]] Result<UpdateOutcome> JudgeCommit(const GroupCommitHeader& header) const;
-  Status OpenCommit(const GroupCommitHeader& header);
-  void FillPlace(const GroupQuestion& question, GroupPlace& place) const;
-  [[nodiscard]] nlohmann::json GroupJson() const;
-  [[nodiscard]] nlohmann::json WorkersJson() const;
-  void AddProgress(nlohmann::json& out) const;
+  [[nodiscard]] Status CheckIncarnation(Incarnation incarnation) const ELEPHAS_REQUIRES(mutex_);
+  // With the parameters, too.
+  [[nodiscard]] Status CheckTraining(Incarnation incarnation) const ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] Result<UpdateOutcome> Judge(const UpdateHeader& header) const
+      ELEPHAS_REQUIRES(mutex_);
+  // The judgement on which an update is applied, by who holds what keeps it true. `finite`: its
+  // values are. What kDuplicate leaves to do is done.
+  Result<UpdateOutcome> Admit(const UpdateHeader& header, const FloatBuffer& delta,
+                              const std::vector<std::shared_ptr<FloatBuffer>>& slots, bool finite)
+      ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] Result<UpdateOutcome> JudgeCommit(const GroupCommitHeader& header) const
+      ELEPHAS_REQUIRES(mutex_);
 
-  // apply_mutex_ is held, mutex_ is not.
-  Status CommitRound();
-  Result<const Optimizer*> RoundOptimizer();
-  Result<UpdateReply> ApplyRoundContribution(const UpdateHeader& header, Round::Contribution mine);
-  Result<UpdateReply> ApplyDelta(const UpdateHeader& header, std::span<const float> delta);
-  // No lock is held.
-  Result<UpdateReply> ApplyHogwild(const UpdateHeader& header, std::span<const float> delta);
+  // --- leases ---
+  std::optional<Result<LeaseReply>> TryLease(const std::string& worker, Incarnation incarnation,
+                                             bool prefetch) ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] std::optional<Clock::TimePoint> NextNews() const ELEPHAS_REQUIRES(mutex_);
+  void ExpireLeases() ELEPHAS_REQUIRES(mutex_);
+  void DropFinishedLease(LeaseId lease) ELEPHAS_REQUIRES(mutex_);
 
-  // Before anything else runs.
-  Status OpenCheckpoints();
-  Status FindCheckpoints();
-  Status ContinueLatest();
-  Status AllDamaged(const std::vector<std::string>& broken);
-  void TellForeign(const std::vector<CheckpointFolder::Run>& others);
+  // --- pulls and updates ---
+  struct Pulled {
+    Snapshot snapshot;
+    std::shared_ptr<FloatBuffer> shared;  // hogwild: where the parameters are to be copied from
+    bool commit_first = false;            // the round is whole: nothing else is filled in
+  };
+  std::optional<Result<Pulled>> TryPull(Incarnation incarnation, Version minimum, bool with_slots)
+      ELEPHAS_REQUIRES(mutex_);
+  Result<Pulled> AwaitPull(Incarnation incarnation, Version minimum,
+                           std::chrono::steady_clock::time_point deadline)
+      ELEPHAS_EXCLUDES(apply_mutex_, mutex_);
+  Result<Pulled> PullWithSlots(Incarnation incarnation, Version minimum)
+      ELEPHAS_EXCLUDES(apply_mutex_, mutex_);
+  Result<UpdateReply> ApplyContribution(const UpdateHeader& header, Round::Contribution mine,
+                                        bool finite) ELEPHAS_REQUIRES(apply_mutex_)
+      ELEPHAS_EXCLUDES(mutex_);
+  Result<UpdateReply> ApplyDelta(const UpdateHeader& header, const FloatBuffer& delta,
+                                 const std::vector<std::shared_ptr<FloatBuffer>>& slots,
+                                 bool finite) ELEPHAS_REQUIRES(apply_mutex_)
+      ELEPHAS_EXCLUDES(mutex_);
+  Result<UpdateReply> ApplyHogwild(const UpdateHeader& header, const FloatBuffer& delta,
+                                   const std::vector<std::shared_ptr<FloatBuffer>>& slots,
+                                   bool finite) ELEPHAS_EXCLUDES(mutex_);
+  // Precondition: the round is complete. `training` is the current one: who holds apply_mutex_
+  // keeps it, its plan, layout and parameters as they are.
+  Status CommitRound(Training& training) ELEPHAS_REQUIRES(apply_mutex_) ELEPHAS_EXCLUDES(mutex_);
+  // Of the current training; null: there is none.
+  Training* CurrentTraining() ELEPHAS_REQUIRES(apply_mutex_) ELEPHAS_EXCLUDES(mutex_);
+  Result<const Optimizer*> RoundOptimizer(const Training& training) ELEPHAS_REQUIRES(apply_mutex_)
+      ELEPHAS_EXCLUDES(mutex_);
+  void AfterUpdate(const UpdateHeader& header) ELEPHAS_REQUIRES(mutex_);
+  void CloseEpochsAndCheckpoint() ELEPHAS_REQUIRES(mutex_);
+  void TellNews(const Training::News& news) ELEPHAS_REQUIRES(mutex_);
+  void SubmitCheckpoint(std::int64_t cut, SharedFloats parameters) ELEPHAS_REQUIRES(mutex_);
+  void CopyHogwildCheckpointWhenQuiet() ELEPHAS_REQUIRES(mutex_);
+  void FailJob(const std::string& reason, const std::string& message) ELEPHAS_REQUIRES(mutex_);
 
-  // apply_mutex_ and mutex_ are held.
-  void CommitGroupWhenComplete();
-  Status RestoreCut(std::int64_t cut, Incarnation incarnation);
-  // Leaves the job half filled after an error.
-  Status Fill(Checkpoint checkpoint);
-  void Empty(Incarnation incarnation);
-  Status TakeLayout(const ModelLayout& layout);
-  Status RestoreCallbacks(const nlohmann::json& state);
-  void ChooseIncarnation();
-  void GiveUpCutsAfter(std::int64_t cut);
-  // The run whose checkpoints count, as PeerReply::uid.
-  [[nodiscard]] std::string RunThatCounts() const;
-  // Servers 1..n-1: as server 0 says.
-  void TakeUpRun(const std::string& uid);
-  void Warn(std::string_view reason, const std::string& message);
+  // --- the group ---
+  void TickGroup() ELEPHAS_REQUIRES(mutex_);
+  void TellGroupNews() ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] bool RoundsAreOpen() const ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] bool RoundEmpty() const ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] Group::Route TrainRoute(const std::string& worker) const ELEPHAS_REQUIRES(mutex_);
+  std::optional<Result<GroupPlace>> TryEnter(const GroupQuestion& question, GroupPlace& place)
+      ELEPHAS_REQUIRES(mutex_);
+  void FillPlace(const GroupQuestion& question, GroupPlace& place) const ELEPHAS_REQUIRES(mutex_);
+  void CommitGroupWhenComplete() ELEPHAS_REQUIRES(apply_mutex_, mutex_);
 
-  // No lock is needed.
-  void CheckpointDone(const CheckpointWriter::Report& report, std::int64_t keep);
-  void CountCheckpoint(const CheckpointWriter::Report& report);
-  void SetFenced(const std::string& why);
+  // --- incarnations ---
+  Status RestoreCut(std::int64_t cut, Incarnation incarnation)
+      ELEPHAS_REQUIRES(apply_mutex_, mutex_);
+  void Empty(Incarnation incarnation) ELEPHAS_REQUIRES(apply_mutex_, mutex_);
+  void ChooseIncarnation() ELEPHAS_REQUIRES(apply_mutex_, mutex_);
+
+  // --- watching ---
+  [[nodiscard]] std::string_view StateWord() const ELEPHAS_REQUIRES(mutex_);
+  void FillProgress(nlohmann::json& out) const ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] nlohmann::json WorkersJson() const ELEPHAS_REQUIRES(mutex_);
+  [[nodiscard]] nlohmann::json GroupJson() const ELEPHAS_REQUIRES(mutex_);
 
   const JobSpec spec_;
   const JobServiceOptions options_;
-  const JobSpec::Checkpoint policy_;
   const Clock& clock_;
-  BufferPool pool_;
-  std::optional<CheckpointFolder> folder_;  // changed where mutex_ is held
+  BufferPool pool_;  // thread-safe
+  EventLog events_;  // thread-safe
 
+  mutable Mutex mutex_;
+  CondVar changed_;
   // Held by whoever changes the parameters (hogwild: only to restore), before mutex_.
-  std::mutex apply_mutex_;
-  std::optional<Round> round_;                  // guarded by apply_mutex_
-  std::unique_ptr<const Optimizer> optimizer_;  // synchronous batch; guarded by apply_mutex_
-  // The same with the learning rate that was decided on; null: none was. Guarded by apply_mutex_.
-  std::unique_ptr<const Optimizer> changed_optimizer_;
-  FitDecisions round_decisions_;  // what the round's contributions say; guarded by apply_mutex_
+  Mutex apply_mutex_ ELEPHAS_ACQUIRED_BEFORE(mutex_);
+  OpenRound round_ ELEPHAS_GUARDED_BY(apply_mutex_);
+  // Nothing: no layout yet. Replaced under both mutexes; see CommitRound() for what apply_mutex_
+  // alone allows.
+  std::optional<Training> training_ ELEPHAS_GUARDED_BY(mutex_);
+  Coordinator coordinator_ ELEPHAS_GUARDED_BY(mutex_);
+  GroupSession group_ ELEPHAS_GUARDED_BY(mutex_);
+  Incarnations incarnations_ ELEPHAS_GUARDED_BY(mutex_);
+  JobEnding ending_ ELEPHAS_GUARDED_BY(mutex_);
+  Throughput throughput_ ELEPHAS_GUARDED_BY(mutex_);
+  JobCounters counters_ ELEPHAS_GUARDED_BY(mutex_);
+  bool stopping_ ELEPHAS_GUARDED_BY(mutex_) = false;
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  // Everything from here on is guarded by mutex_.
-  std::shared_ptr<const ModelLayout> layout_;
-  std::optional<JobPlan> plan_;
-  std::optional<Ledger> ledger_;
-  std::optional<ParameterStore> store_;
-  std::optional<FitCallbacks> callbacks_;  // server 0 of a job that has some
-  // Models of epochs (counted from 1) that the job may end with: the best ones so far, and the last
-  // one until the others hear whether it is.
-  std::map<std::int64_t, KeptModel> kept_;
-  Coordinator coordinator_;
-  Group group_;
-  std::optional<GroupCommit> commit_;  // of the group, being put together
-  struct Committed {
-    Generation generation;
-    Version version;
-    friend bool operator==(const Committed&, const Committed&) = default;
-  };
-  Committed last_group_commit_;
-  std::int64_t last_commit_rounds_ = 0;  // what its members were told
-  PeerTable peers_;
-  std::string own_url_;
-  Incarnation incarnation_;       // 0: the servers have not agreed yet
-  Incarnation last_incarnation_;  // the newest that incarnation_ ever was
-  std::uint64_t seed_;
-  bool round_complete_ = false;     // all contributions are there, the commit is not yet done
-  std::int64_t contributions_ = 0;  // of the open round, recorded, by rest
-  std::int64_t restored_cut_ = 0;   // that this incarnation started from
-  std::int64_t last_cut_ = 0;
-  std::set<TaskId> in_flight_;    // hogwild: tasks whose update is being added
-  std::int64_t quiet_cut_ = 0;    // hogwild: a checkpoint that waits for in_flight_ to become empty
-  std::string restored_run_;      // of the checkpoint that it started from; empty: none
-  Incarnation seen_incarnation_;  // the newest that any server told of
-  struct Warning {
-    std::string reason, message;
-  };
-  std::vector<Warning> warnings_;
-  std::optional<Clock::TimePoint> fence_seen_;  // when it was last looked at
-  bool failed_ = false;
-  bool stopping_ = false;
-  std::string failure_reason_, failure_message_;
-  std::vector<std::string> outputs_;
-  std::set<std::string> told_;  // workers that know that the job is over
-  Throughput throughput_;
-  std::optional<Clock::TimePoint> epoch_started_;
-  JobCounters counters_;
-
-  mutable std::mutex cuts_mutex_;
-  std::set<std::int64_t> cuts_;     // whole checkpoints in the folder; guarded by cuts_mutex_
-  CheckpointCounters checkpoints_;  // guarded by cuts_mutex_
-  std::string fenced_why_;          // guarded by cuts_mutex_
-  std::atomic<bool> fenced_ = false;
-
-  EventLog events_;                           // thread-safe
-  std::unique_ptr<CheckpointWriter> writer_;  // thread-safe; last, so that it stops first
+  // Called with mutex_ held where its header does not say "any thread". Last: its thread stops
+  // before what it reports to goes.
+  CheckpointKeeper checkpoints_;
 };
 
 }  // namespace elephas

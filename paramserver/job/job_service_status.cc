@@ -9,23 +9,16 @@ namespace elephas {
 using nlohmann::json;
 
 json JobServiceImpl::HistoryJson() const {
-  const std::lock_guard lock(mutex_);
-  if (!ledger_) return json::object();
-  return HistoryLists(ledger_->history(), LearningRates());
+  const MutexLock lock(mutex_);
+  if (!training_) return json::object();
+  return HistoryLists(training_->ledger.history(), training_->LearningRates());
 }
 
 std::string_view JobServiceImpl::StateWord() const {
-  if (failed_) return "Failed";
+  if (ending_.failed()) return "Failed";
   if (finalized()) return "Succeeded";
-  if (!ReadyLocked() || !store_ || !store_->initialised()) return "Initializing";
-  return ledger_->AllDone() ? "Finalizing" : "Running";
-}
-
-double JobServiceImpl::Progress() const {
-  const std::int64_t per_epoch =
-      plan_->task == TaskKind::kTrain ? plan_->training_rows : plan_->examples;
-  const std::int64_t total = per_epoch * std::max<std::int64_t>(plan_->epochs, 1);
-  return static_cast<double>(ledger_->ExamplesApplied()) / static_cast<double>(total);
+  if (!incarnations_.Agreed() || !initialised()) return "Initializing";
+  return training_->ledger.AllDone() ? "Finalizing" : "Running";
 }
 
 JobSample JobServiceImpl::Sample() const {
@@ -34,16 +27,13 @@ JobSample JobServiceImpl::Sample() const {
       if (const Result<double> value = MetricValue(state); value.ok()) out[prefix + name] = *value;
     }
   };
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   JobSample sample;
   sample.state = StateWord();
   sample.counters = counters_;
-  sample.incarnation = incarnation_.value();
+  sample.incarnation = incarnations_.current().value();
   sample.epochs = spec_.task == TaskKind::kTrain ? spec_.fit.epochs : 0;
-  if (writer_) {
-    const std::lock_guard cuts_lock(cuts_mutex_);
-    sample.checkpoints = checkpoints_;
-  }
+  sample.checkpoints = checkpoints_.Counters();
   const Clock::TimePoint now = clock_.Now();
   for (const auto& [name, worker] : coordinator_.workers()) {
     if (!worker.live) {
@@ -57,15 +47,16 @@ JobSample JobServiceImpl::Sample() const {
     for (const auto& [id, held] : coordinator_.leases()) entry.busy |= held.worker == name;
   }
   sample.leases = static_cast<std::int64_t>(coordinator_.leases().size());
-  if (!store_ || !store_->initialised()) return sample;
-  sample.version = store_->version().value();
-  sample.parameters = store_->range().size();
-  sample.epoch = ledger_->ClosedEpochs();
-  sample.progress = Progress();
+  if (!initialised()) return sample;
+  const Ledger& ledger = training_->ledger;
+  sample.version = training_->store.version().value();
+  sample.parameters = training_->store.range().size();
+  sample.epoch = ledger.ClosedEpochs();
+  sample.progress = training_->Progress();
   sample.examples_per_second = throughput_.ExamplesPerSecond();
-  values(ledger_->Running(ledger_->OpenEpoch()).training, "", sample.running_metrics);
-  if (!ledger_->history().empty()) {
-    const EpochSummary& last = ledger_->history().back();
+  values(ledger.Running(ledger.OpenEpoch()).training, "", sample.running_metrics);
+  if (!ledger.history().empty()) {
+    const EpochSummary& last = ledger.history().back();
     values(last.training, "", sample.epoch_metrics);
     values(last.validation, "val_", sample.epoch_metrics);
     sample.last_epoch_seconds = last.seconds;
@@ -73,26 +64,27 @@ JobSample JobServiceImpl::Sample() const {
   return sample;
 }
 
-// What there is of the job once it has parameters; `out` holds the values of before.
-void JobServiceImpl::AddProgress(json& out) const {
-  const std::int64_t per_epoch =
-      plan_->task == TaskKind::kTrain ? plan_->training_rows : plan_->examples;
-  const std::int64_t total = per_epoch * std::max<std::int64_t>(plan_->epochs, 1);
-  const std::int64_t applied = ledger_->ExamplesApplied();
-  const EpochSummary running = ledger_->Running(ledger_->OpenEpoch());
-  out["version"] = store_->version().value();
-  out["epoch"] = ledger_->ClosedEpochs();
-  out["examples"] = plan_->task == TaskKind::kTrain ? running.examples : applied;
+void JobServiceImpl::FillProgress(json& out) const {
+  const JobPlan& plan = training_->plan;
+  const Ledger& ledger = training_->ledger;
+  const std::int64_t per_epoch = plan.task == TaskKind::kTrain ? plan.training_rows : plan.examples;
+  const std::int64_t total = per_epoch * std::max<std::int64_t>(plan.epochs, 1);
+  const std::int64_t applied = ledger.ExamplesApplied();
+  const EpochSummary running = ledger.Running(ledger.OpenEpoch());
+  out["version"] = training_->store.version().value();
+  out["epoch"] = ledger.ClosedEpochs();
+  out["examples"] = plan.task == TaskKind::kTrain ? running.examples : applied;
   out["examplesPerEpoch"] = per_epoch;
-  out["progress"] = Progress();
+  out["progress"] = training_->Progress();
   const double rate = throughput_.ExamplesPerSecond();
   if (rate > 0) out["secondsRemaining"] = static_cast<double>(total - applied) / rate;
   out["metrics"] = MetricValues(running.training);
-  out["history"] = HistoryLists(ledger_->history(), LearningRates());
-  if (plan_->task != TaskKind::kEvaluate) return;
-  const Result<MetricSums> totals = ledger_->Totals();
-  out["metrics"] = totals.ok() ? MetricValues(*totals) : json::object();
-  if (ledger_->AllDone()) out["result"] = {{"metrics", out["metrics"]}};
+  out["history"] = HistoryLists(ledger.history(), training_->LearningRates());
+  if (plan.task == TaskKind::kEvaluate) {
+    const Result<MetricSums> totals = ledger.Totals();
+    out["metrics"] = totals.ok() ? MetricValues(*totals) : json::object();
+    if (ledger.AllDone()) out["result"] = {{"metrics", out["metrics"]}};
+  }
 }
 
 json JobServiceImpl::WorkersJson() const {
@@ -115,19 +107,19 @@ json JobServiceImpl::WorkersJson() const {
 }
 
 json JobServiceImpl::StatusJson() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   json out;
   out["job"] = spec_.name;
   out["uid"] = options_.uid;
   out["task"] = Word(spec_.task);
   out["mode"] = Word(spec_.mode);
   out["frequency"] = Word(spec_.frequency);
-  out["incarnation"] = incarnation_.value();
+  out["incarnation"] = incarnations_.current().value();
   out["server"] = options_.server_index;
   out["servers"] = spec_.parameter_servers.replicas;
   out["state"] = StateWord();
-  out["reason"] = failure_reason_;
-  out["message"] = failure_message_;
+  out["reason"] = ending_.reason();
+  out["message"] = ending_.message();
   out["version"] = 0;
   out["partitions"] = spec_.data.partitions;
   out["epochs"] = spec_.task == TaskKind::kTrain ? spec_.fit.epochs : 0;
@@ -139,17 +131,17 @@ json JobServiceImpl::StatusJson() const {
   out["secondsRemaining"] = nullptr;
   out["metrics"] = json::object();
   out["history"] = json::object();
-  if (store_ && store_->initialised()) AddProgress(out);
+  if (initialised()) FillProgress(out);
   out["workers"] = WorkersJson();
   out["transport"] = GroupJson();
   out["warnings"] = json::array();
-  for (const Warning& warning : warnings_) {
+  for (const CheckpointKeeper::Warning& warning : checkpoints_.warnings()) {
     out["warnings"].push_back({{"reason", warning.reason}, {"message", warning.message}});
   }
-  if (!restored_run_.empty() && restored_run_ != options_.uid) {
-    out["resumedFrom"] = {{"uid", restored_run_}, {"epoch", restored_cut_}};
+  if (!incarnations_.run().empty() && incarnations_.run() != options_.uid) {
+    out["resumedFrom"] = {{"uid", incarnations_.run()}, {"epoch", incarnations_.cut()}};
   }
-  out["outputs"] = outputs_;
+  out["outputs"] = ending_.outputs();
   out["events"] = events_.ToJson();
   return out;
 }

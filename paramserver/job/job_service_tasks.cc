@@ -4,13 +4,14 @@
 
 #include "common/base/log.h"
 #include "paramserver/job/job_service_impl.h"
+#include "paramserver/job/long_poll.h"
 
 namespace elephas {
 
 using std::chrono::milliseconds;
 
 void JobServiceImpl::DropFinishedLease(LeaseId lease) {
-  if (coordinator_.Progressed(lease, *ledger_)) ++counters_.leases_finished;
+  if (coordinator_.Progressed(lease, training_->ledger)) ++counters_.leases_finished;
 }
 
 void JobServiceImpl::ExpireLeases() {
@@ -25,113 +26,116 @@ void JobServiceImpl::ExpireLeases() {
   }
 }
 
+std::optional<Result<LeaseReply>> JobServiceImpl::TryLease(const std::string& worker,
+                                                           Incarnation incarnation, bool prefetch) {
+  using State = LeaseReply::State;
+  if (ending_.failed() || finalized()) ending_.Told(worker);
+  if (ending_.failed()) {
+    return LeaseReply{State::kFailed, std::nullopt, ending_.reason() + ": " + ending_.message()};
+  }
+  // Whatever incarnation the worker was in: there is nothing left to do.
+  if (finalized()) return LeaseReply{State::kSucceeded, std::nullopt, ""};
+  if (Status valid = CheckIncarnation(incarnation); !valid.ok()) return valid;
+  if (Status known = coordinator_.Heartbeat(worker, clock_.Now()); !known.ok()) return known;
+  group_.group().Seen(worker, clock_.Now());
+  ExpireLeases();
+  // Only one process may write the outputs: not one that was succeeded and does not know it yet.
+  if (training_ && training_->ledger.AllDone()) {
+    const Status fence = checkpoints_.CheckFence();
+    if (!fence.ok()) return Unavailable(fence.message());
+  }
+  // Between a round's last contribution and its commit the next version is not there yet.
+  if (!initialised() || training_->round_complete) return std::nullopt;
+  TickGroup();
+  const Group::Route route = TrainRoute(worker);
+  if (route == Group::Route::kEnter) return LeaseReply{State::kGroup, {}, ""};
+  if (route == Group::Route::kNothing) return std::nullopt;
+  const JobPlan& plan = training_->plan;
+  std::optional<Lease> lease =
+      coordinator_.Acquire(worker, clock_.Now(), prefetch, plan, training_->ledger);
+  if (!lease) return std::nullopt;
+  ++counters_.leases_granted;
+  lease->incarnation = incarnations_.current();
+  const bool exact = plan.synchronous() || lease->task.kind != WorkKind::kTrain;
+  if (exact) lease->version = training_->store.version();
+  if (training_->callbacks) lease->decisions = training_->callbacks->decisions();
+  return LeaseReply{State::kLeased, lease, ""};
+}
+
+// When a lease may have expired, or the group's patience is over.
+std::optional<Clock::TimePoint> JobServiceImpl::NextNews() const {
+  const auto expiry = coordinator_.NextExpiry();
+  const auto group = group_.group().NextDeadline();
+  if (!expiry || !group) return expiry ? expiry : group;
+  return std::min(*expiry, *group);
+}
+
 Result<LeaseReply> JobServiceImpl::AcquireLease(const std::string& worker, Incarnation incarnation,
                                                 milliseconds wait, bool prefetch) {
-  Lock lock(mutex_);
-  const auto deadline = std::chrono::steady_clock::now() + wait;
-  for (;;) {
-    if (failed_ || finalized()) told_.insert(worker);
-    if (failed_) {
-      return LeaseReply{LeaseReply::State::kFailed, std::nullopt,
-                        failure_reason_ + ": " + failure_message_};
-    }
-    // Whatever incarnation the worker was in: there is nothing left to do.
-    if (finalized()) return LeaseReply{LeaseReply::State::kSucceeded, std::nullopt, ""};
-    ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
-    ELEPHAS_RETURN_IF_ERROR(coordinator_.Heartbeat(worker, clock_.Now()));
-    group_.Seen(worker, clock_.Now());
-    ExpireLeases();
-    // Only one process may write the outputs: not one that was succeeded and does not know it yet.
-    if (folder_ && ledger_ && ledger_->AllDone()) {
-      const Status fence = folder_->CheckFence(folder_->claimed());
-      if (!fence.ok()) {
-        SetFenced(fence.message());
-        return Unavailable(fence.message());
-      }
-    }
-    // Between a round's last contribution and its commit the next version is not there yet.
-    if (store_ && store_->initialised() && !round_complete_) {
-      TickGroup();
-      const Group::Route route = TrainRoute(worker);
-      if (route == Group::Route::kEnter) return LeaseReply{LeaseReply::State::kGroup, {}, ""};
-      std::optional<Lease> lease;
-      if (route == Group::Route::kLease) {
-        lease = coordinator_.Acquire(worker, clock_.Now(), prefetch, *plan_, *ledger_);
-      }
-      if (lease) {
-        ++counters_.leases_granted;
-        lease->incarnation = incarnation_;
-        const bool exact = plan_->synchronous() || lease->task.kind != WorkKind::kTrain;
-        if (exact) lease->version = store_->version();
-        if (callbacks_) lease->decisions = callbacks_->decisions();
-        return LeaseReply{LeaseReply::State::kLeased, lease, ""};
-      }
-    }
-    // Until something changes, a lease may have expired, or the caller's patience is over.
-    auto until = deadline;
-    if (const auto expiry = coordinator_.NextExpiry()) {
-      const auto now = clock_.Now();
-      until =
-          std::min(until, std::chrono::steady_clock::now() +
-                              std::max<Clock::TimePoint::duration>(*expiry - now, milliseconds(1)));
-    }
-    if (const auto news = group_.NextDeadline()) {
-      until = std::min(
-          until, std::chrono::steady_clock::now() +
-                     std::max<Clock::TimePoint::duration>(*news - clock_.Now(), milliseconds(1)));
-    }
-    if (std::chrono::steady_clock::now() >= deadline) return LeaseReply{};
-    changed_.wait_until(lock, until);
-  }
+  const MutexLock lock(mutex_);
+  const std::optional<Result<LeaseReply>> reply = LongPoll(
+      mutex_, changed_, clock_, wait,
+      [&] {
+        mutex_.AssertHeld();
+        return TryLease(worker, incarnation, prefetch);
+      },
+      [&] {
+        mutex_.AssertHeld();
+        return NextNews();
+      });
+  return reply ? *reply : LeaseReply{};
 }
 
 Result<UpdateOutcome> JobServiceImpl::FinishTask(LeaseId lease, Incarnation incarnation,
                                                  const TaskId& task, std::int64_t examples,
                                                  const MetricSums& metrics,
                                                  const std::vector<std::string>& outputs) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!coordinates()) return Conflict("this is not server 0: finish tasks there");
-  ELEPHAS_RETURN_IF_ERROR(CheckIncarnation(incarnation));
-  ELEPHAS_RETURN_IF_ERROR(CheckInitialised());
+  ELEPHAS_RETURN_IF_ERROR(CheckTraining(incarnation));
+  const JobPlan& plan = training_->plan;
+  Ledger& ledger = training_->ledger;
   if (task.kind == WorkKind::kTrain) return Invalid("a train task is finished by its updates");
-  if (!plan_->Contains(task)) return Invalid("the job has no " + ToString(task));
-  if (ledger_->Done(task)) {
+  if (!plan.Contains(task)) return Invalid("the job has no " + ToString(task));
+  if (ledger.Done(task)) {
     DropFinishedLease(lease);
     return UpdateOutcome::kDuplicate;
   }
-  if (task.kind == WorkKind::kFinalize && !ledger_->AllDone()) {
+  if (task.kind == WorkKind::kFinalize && !ledger.AllDone()) {
     return Conflict("finalize comes after all other tasks");
   }
-  if (task.kind == WorkKind::kValidate && task.epoch.value() != ledger_->TrainedEpochs() - 1) {
+  if (task.kind == WorkKind::kValidate && task.epoch.value() != ledger.TrainedEpochs() - 1) {
     return Conflict("this epoch is not trained yet");
   }
-  const Range all{0, task.kind == WorkKind::kFinalize ? 1 : plan_->Batches(task)};
-  ELEPHAS_RETURN_IF_ERROR(ledger_->Validate(task, all, examples, {metrics}));
-  ledger_->Record(task, all, examples, {metrics});
+  const Range all{0, task.kind == WorkKind::kFinalize ? 1 : plan.Batches(task)};
+  ELEPHAS_RETURN_IF_ERROR(ledger.Validate(task, all, examples, {metrics}));
+  ledger.Record(task, all, examples, {metrics});
   if (const Coordinator::Held* held = coordinator_.Find(lease)) {
     coordinator_.CountExamples(held->worker, examples);
   }
   coordinator_.Renew(lease, clock_.Now());
   DropFinishedLease(lease);
   counters_.examples[task.kind] += static_cast<std::uint64_t>(examples);
-  throughput_.Add(clock_.Now(), ledger_->ExamplesApplied());
+  throughput_.Add(clock_.Now(), ledger.ExamplesApplied());
   if (task.kind == WorkKind::kFinalize) {
-    outputs_ = outputs;
+    ending_.SetOutputs(outputs);
     LogInfo("job succeeded");
     events_.Add("Succeeded", "the outputs are written");
   }
   CloseEpochsAndCheckpoint();
-  changed_.notify_all();
+  changed_.NotifyAll();
   return UpdateOutcome::kApplied;
 }
 
-JobService::EndState JobServiceImpl::End() const {
-  const std::lock_guard lock(mutex_);
+WatchService::EndState JobServiceImpl::End() const {
+  const MutexLock lock(mutex_);
   EndState end;
-  end.over = failed_ || finalized();
-  end.told = end.over && std::ranges::all_of(coordinator_.workers(), [&](const auto& entry) {
-               return !entry.second.live || told_.contains(entry.first);
-             });
+  end.over = ending_.failed() || finalized();
+  if (!end.over) return end;
+  end.told = std::ranges::all_of(coordinator_.workers(), [&](const auto& entry) {
+    mutex_.AssertHeld();
+    return !entry.second.live || ending_.Knows(entry.first);
+  });
   return end;
 }
 

@@ -44,11 +44,11 @@ TEST_F(JobServiceTest, ASeedThatNobodyGaveIsDrawnOnceAndFitsJson) {
 
 TEST_F(JobServiceTest, TheFirstLayoutCountsAndADifferentOneIsRefusedByName) {
   ASSERT_TRUE(Start().ok());
-  EXPECT_EQ(service_->ParameterRange().status().code(), Code::kConflict);
+  EXPECT_EQ(service_->Expects().status().code(), Code::kConflict);
   ASSERT_TRUE(service_->SetLayout(incarnation_, Layout()).ok());
   EXPECT_TRUE(service_->SetLayout(incarnation_, Layout()).ok());
-  EXPECT_EQ(service_->ParameterRange().value(), (Range{0, 3}));
-  EXPECT_EQ(service_->SlotRange().value(), (Range{0, 2}));
+  EXPECT_EQ(service_->Expects()->parameters, (Range{0, 3}));
+  EXPECT_EQ(service_->Expects()->slots, (Range{0, 2}));
 
   ModelLayout other = Layout();
   other.examples = 7;

@@ -1,6 +1,5 @@
 // Training in a group: who is in it, and the commits of its rounds.
 #include <algorithm>
-#include <array>
 #include <charconv>
 
 #include "common/base/log.h"
@@ -24,8 +23,8 @@ Result<Generation> PathGeneration(const Call& call) {
   return Generation(generation);
 }
 
-Result<HttpReply> Enter(Context& context, Call& call) {
-  JobService::GroupQuestion question;
+Result<HttpReply> Enter(GroupService& group, Context&, Call& call) {
+  GroupService::GroupQuestion question;
   ELEPHAS_ASSIGN_OR_RETURN(question.incarnation, RequiredIncarnation(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
   JsonReader reader(body, "group");
@@ -37,11 +36,11 @@ Result<HttpReply> Enter(Context& context, Call& call) {
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   ELEPHAS_RETURN_IF_ERROR(CheckName(question.worker));
   ELEPHAS_ASSIGN_OR_RETURN(const auto wait, WaitFromSeconds(seconds));
-  ELEPHAS_ASSIGN_OR_RETURN(const GroupPlace place, context.service.EnterGroup(question, wait));
+  ELEPHAS_ASSIGN_OR_RETURN(const GroupPlace place, group.EnterGroup(question, wait));
   return JsonReply(ToJson(place));
 }
 
-Result<HttpReply> SetId(Context& context, Call& call) {
+Result<HttpReply> SetId(GroupService& group, Context&, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Generation generation, PathGeneration(call));
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
@@ -54,11 +53,11 @@ Result<HttpReply> SetId(Context& context, Call& call) {
   if (id.empty() || id.size() > kMaxId) {
     return Invalid("'id' has 1 to " + std::to_string(kMaxId) + " bytes");
   }
-  ELEPHAS_RETURN_IF_ERROR(context.service.SetGroupId(worker, incarnation, generation, id));
+  ELEPHAS_RETURN_IF_ERROR(group.SetGroupId(worker, incarnation, generation, id));
   return NoContent();
 }
 
-Result<HttpReply> Abort(Context& context, Call& call) {
+Result<HttpReply> Abort(GroupService& group, Context&, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Generation generation, PathGeneration(call));
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
@@ -67,18 +66,17 @@ Result<HttpReply> Abort(Context& context, Call& call) {
   const std::string reason = reader.String("reason");
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   ELEPHAS_RETURN_IF_ERROR(CheckName(worker));
-  ELEPHAS_RETURN_IF_ERROR(context.service.AbortGroup(worker, incarnation, generation, reason));
+  ELEPHAS_RETURN_IF_ERROR(group.AbortGroup(worker, incarnation, generation, reason));
   LogWarning("group aborted",
              {{"worker", worker}, {"generation", generation.value()}, {"reason", reason}});
   return NoContent();
 }
 
-Result<HttpReply> AwaitEnd(Context& context, Call& call) {
+Result<HttpReply> AwaitEnd(GroupService& group, Context&, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Generation generation, PathGeneration(call));
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const auto wait, QueryWait(call.request));
-  ELEPHAS_ASSIGN_OR_RETURN(const bool over,
-                           context.service.AwaitGroupEnd(incarnation, generation, wait));
+  ELEPHAS_ASSIGN_OR_RETURN(const bool over, group.AwaitGroupEnd(incarnation, generation, wait));
   return JsonReply({{"over", over}});
 }
 
@@ -88,12 +86,12 @@ Status CheckGeneration(const Generation& path, const GroupCommitHeader& header) 
   return Invalid("'generation' is not the one in the path");
 }
 
-Result<HttpReply> PostSteps(Context& context, Call& call) {
+Result<HttpReply> PostSteps(GroupService& group, Context&, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Generation generation, PathGeneration(call));
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const GroupSteps steps, GroupStepsFromJson(body));
   ELEPHAS_RETURN_IF_ERROR(CheckGeneration(generation, steps.header));
-  ELEPHAS_ASSIGN_OR_RETURN(const GroupStepsReply reply, context.service.StageGroupSteps(steps));
+  ELEPHAS_ASSIGN_OR_RETURN(const GroupStepsReply reply, group.StageGroupSteps(steps));
   return JsonReply({{"outcome", Word(reply.outcome)}, {"rounds", reply.rounds}});
 }
 
@@ -104,18 +102,11 @@ Result<GroupCommitHeader> ParseCommit(const std::string* text) {
   return GroupCommitHeaderFromJson(*value);
 }
 
-Result<HttpReply> PostModel(Context& context, Call& call) {
-  JobService& service = context.service;
+Result<HttpReply> PostModel(GroupService& group, Context& context, Call& call) {
   HttpRequest& request = call.request;
   ELEPHAS_ASSIGN_OR_RETURN(const Generation generation, PathGeneration(call));
-  ELEPHAS_ASSIGN_OR_RETURN(const Range range, service.ParameterRange());
-  ELEPHAS_ASSIGN_OR_RETURN(const Range slot_range, service.SlotRange());
-  const auto layout = service.Layout();
-  if (layout == nullptr) return Conflict("the layout comes first: PUT /v1/layout");
-  const auto slots = static_cast<std::int64_t>(layout->slot_names.size());
-  TensorBody body({{.name = "parameters", .shape = {range.size()}},
-                   {.name = "slots", .shape = {slots, slot_range.size()}, .required = false}},
-                  MaxUpdateHeader(service.spec()));
+  ELEPHAS_ASSIGN_OR_RETURN(const BodyShape shape, context.job.Expects());
+  TensorBody body(ModelTensors("parameters", shape), MaxUpdateHeader(context.job.spec()));
   if (request.content_length() > body.max_bytes()) {
     return TooLarge(request.content_length(), body.max_bytes());
   }
@@ -130,33 +121,37 @@ Result<HttpReply> PostModel(Context& context, Call& call) {
   if (iterations < 0 || iterations > kMaxCount) {
     return Invalid("metadata 'iterations': a whole number from 0 is expected");
   }
-  ELEPHAS_ASSIGN_OR_RETURN(const UpdateOutcome expected, service.AdmitGroupModel(header));
+  ELEPHAS_ASSIGN_OR_RETURN(const UpdateOutcome expected, group.AdmitGroupModel(header));
   if (expected == UpdateOutcome::kDuplicate) {
     ELEPHAS_RETURN_IF_ERROR(SkipBody(request));
     return JsonReply({{"outcome", Word(expected)}, {"version", header.target.value()}});
   }
-  ELEPHAS_RETURN_IF_ERROR(body.ReadData(request, service));
+  ELEPHAS_RETURN_IF_ERROR(body.ReadData(request, context.job));
   ELEPHAS_ASSIGN_OR_RETURN(
       const UpdateReply reply,
-      service.StageGroupModel(header, iterations, body.Take("parameters").front(),
-                              body.Take("slots")));
+      group.StageGroupModel(header, iterations, body.Take("parameters").front(),
+                            body.Take("slots")));
   return JsonReply({{"outcome", Word(reply.outcome)}, {"version", reply.version.value()}});
 }
 
 }  // namespace
 
-std::span<const Route> GroupRoutes() {
-  constexpr std::uint64_t kMaxSteps = 16
-                                      << 20;  // metrics of many partitions, of all epochs for fit
-  static const std::array kRoutes{
-      Route{"POST", "/v1/group", Enter, Body::kJson},
-      Route{"GET", "/v1/group/{generation}", AwaitEnd, Body::kNone, {"wait"}},
-      Route{"PUT", "/v1/group/{generation}/id", SetId, Body::kJson},
-      Route{"POST", "/v1/group/{generation}/abort", Abort, Body::kJson},
-      Route{"POST", "/v1/group/{generation}/steps", PostSteps, Body::kJson, {}, kMaxSteps},
-      Route{"POST", "/v1/group/{generation}/model", PostModel, Body::kTensors},
+std::vector<Route> GroupRoutes(GroupService& group) {
+  // Metrics of many partitions, of all epochs for fit.
+  constexpr std::uint64_t kMaxSteps = 16 << 20;
+  return {
+      Route{"POST", "/v1/group", With(group, Enter), Body::kJson},
+      Route{"GET", "/v1/group/{generation}", With(group, AwaitEnd), Body::kNone, {"wait"}},
+      Route{"PUT", "/v1/group/{generation}/id", With(group, SetId), Body::kJson},
+      Route{"POST", "/v1/group/{generation}/abort", With(group, Abort), Body::kJson},
+      Route{"POST",
+            "/v1/group/{generation}/steps",
+            With(group, PostSteps),
+            Body::kJson,
+            {},
+            kMaxSteps},
+      Route{"POST", "/v1/group/{generation}/model", With(group, PostModel), Body::kTensors},
   };
-  return kRoutes;
 }
 
 }  // namespace elephas::rest

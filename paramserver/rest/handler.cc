@@ -92,8 +92,9 @@ struct RestHandler::Impl {
 
   Impl(JobService& job_service, RestOptions rest_options)
       : service(job_service), options(std::move(rest_options)) {
-    for (const auto group : {rest::WorkerRoutes(), rest::ParameterRoutes(), rest::UpdateRoutes(),
-                             rest::GroupRoutes(), rest::WatchRoutes()}) {
+    for (const auto& group : {rest::WorkerRoutes(service), rest::ParameterRoutes(service),
+                              rest::UpdateRoutes(service, service), rest::GroupRoutes(service),
+                              rest::PeerRoutes(service), rest::WatchRoutes(service)}) {
       routes.insert(routes.end(), group.begin(), group.end());
     }
   }

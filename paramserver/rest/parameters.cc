@@ -1,5 +1,4 @@
 // Layout and parameters: initialisation, pulls and the whole model.
-#include <array>
 #include <charconv>
 
 #include "common/base/log.h"
@@ -23,27 +22,26 @@ json RangeJson(const Range& range) { return json::array({range.first, range.last
 constexpr JsonLimits kLayoutLimits{
     .max_bytes = std::size_t{16} << 20, .max_depth = 16, .max_nodes = 800'000};
 
-Result<json> RangesJson(const JobService& service) {
-  ELEPHAS_ASSIGN_OR_RETURN(const Range parameters, service.ParameterRange());
-  ELEPHAS_ASSIGN_OR_RETURN(const Range slots, service.SlotRange());
-  return json{{"parameters", RangeJson(parameters)}, {"slots", RangeJson(slots)}};
+json RangesJson(const BodyShape& shape) {
+  return {{"parameters", RangeJson(shape.parameters)}, {"slots", RangeJson(shape.slots)}};
 }
 
-Result<HttpReply> GetLayout(Context& context, Call&) {
-  const auto layout = context.service.Layout();
+Result<HttpReply> GetLayout(ParameterService& parameters, Context& context, Call&) {
+  const auto layout = parameters.Layout();
   if (layout == nullptr) return NotFound("no worker has brought a layout yet");
-  ELEPHAS_ASSIGN_OR_RETURN(json reply, RangesJson(context.service));
+  ELEPHAS_ASSIGN_OR_RETURN(const BodyShape shape, context.job.Expects());
+  json reply = RangesJson(shape);
   reply["layout"] = ToJson(*layout);
   return JsonReply(reply);
 }
 
-Result<HttpReply> PutLayout(Context& context, Call& call) {
+Result<HttpReply> PutLayout(ParameterService& parameters, Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request, kLayoutLimits));
   ELEPHAS_ASSIGN_OR_RETURN(const ModelLayout layout, ModelLayoutFromJson(body));
-  ELEPHAS_RETURN_IF_ERROR(context.service.SetLayout(incarnation, layout));
-  ELEPHAS_ASSIGN_OR_RETURN(const json reply, RangesJson(context.service));
-  return JsonReply(reply);
+  ELEPHAS_RETURN_IF_ERROR(parameters.SetLayout(incarnation, layout));
+  ELEPHAS_ASSIGN_OR_RETURN(const BodyShape shape, context.job.Expects());
+  return JsonReply(RangesJson(shape));
 }
 
 // Of "__metadata__": the optimizer steps that the parameters have behind them.
@@ -58,28 +56,21 @@ Result<std::int64_t> Iterations(const TensorBody& body) {
   return value;
 }
 
-Result<HttpReply> PutParameters(Context& context, Call& call) {
-  JobService& service = context.service;
+Result<HttpReply> PutParameters(ParameterService& parameters, Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
-  ELEPHAS_ASSIGN_OR_RETURN(const Range range, service.ParameterRange());
-  ELEPHAS_ASSIGN_OR_RETURN(const Range slot_range, service.SlotRange());
-  const auto layout = service.Layout();
-  if (layout == nullptr) return Conflict("the layout comes first: PUT /v1/layout");
-  const auto slots = static_cast<std::int64_t>(layout->slot_names.size());
-  TensorBody body({{.name = "parameters", .shape = {range.size()}},
-                   {.name = "slots", .shape = {slots, slot_range.size()}, .required = false}},
-                  kMaxTensorHeader);
+  ELEPHAS_ASSIGN_OR_RETURN(const BodyShape shape, context.job.Expects());
+  TensorBody body(ModelTensors("parameters", shape), kMaxTensorHeader);
   if (call.request.content_length() > body.max_bytes()) {
     return TooLarge(call.request.content_length(), body.max_bytes());
   }
   ELEPHAS_RETURN_IF_ERROR(body.ReadHeader(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t iterations, Iterations(body));
-  if (incarnation != service.CurrentIncarnation()) return Conflict("another incarnation");
-  ELEPHAS_RETURN_IF_ERROR(body.ReadData(call.request, service));
-  ELEPHAS_RETURN_IF_ERROR(service.SetParameters(incarnation, body.Take("parameters").front(),
-                                                body.Take("slots"), iterations));
+  if (incarnation != context.job.CurrentIncarnation()) return Conflict("another incarnation");
+  ELEPHAS_RETURN_IF_ERROR(body.ReadData(call.request, context.job));
+  ELEPHAS_RETURN_IF_ERROR(parameters.SetParameters(incarnation, body.Take("parameters").front(),
+                                                   body.Take("slots"), iterations));
   LogInfo("initial parameters received",
-          {{"parameters", range.size()}, {"incarnation", incarnation.value()}});
+          {{"parameters", shape.parameters.size()}, {"incarnation", incarnation.value()}});
   return NoContent();
 }
 
@@ -97,23 +88,23 @@ bool Matches(std::string_view header, std::string_view tag) {
   return false;
 }
 
-Result<HttpReply> GetParameters(Context& context, Call& call) {
+Result<HttpReply> GetParameters(ParameterService& parameters, Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const auto named, OptionalIncarnation(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t minimum, QueryInt(call.request, "minVersion", 0));
   ELEPHAS_ASSIGN_OR_RETURN(const auto wait, QueryWait(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const bool with_slots, QueryBool(call.request, "slots"));
   ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t epoch, QueryInt(call.request, "epoch", 0));
-  const Incarnation incarnation = named.value_or(context.service.CurrentIncarnation());
+  const Incarnation incarnation = named.value_or(context.job.CurrentIncarnation());
   if (epoch > 0) {
     // It is there or it is not: minVersion and wait have nothing to wait for.
     ELEPHAS_ASSIGN_OR_RETURN(const Snapshot kept,
-                             context.service.PullEpoch(incarnation, epoch, with_slots));
+                             parameters.PullEpoch(incarnation, epoch, with_slots));
     HttpReply reply = SnapshotReply(kept);
     std::erase_if(reply.headers, [](const auto& header) { return header.first == "ETag"; });
     return reply;
   }
   ELEPHAS_ASSIGN_OR_RETURN(const Snapshot snapshot,
-                           context.service.Pull(incarnation, Version(minimum), with_slots, wait));
+                           parameters.Pull(incarnation, Version(minimum), with_slots, wait));
   const std::string tag = EntityTag(snapshot);
   if (const auto header = call.request.header("If-None-Match"); header && Matches(*header, tag)) {
     HttpReply reply;
@@ -124,17 +115,17 @@ Result<HttpReply> GetParameters(Context& context, Call& call) {
   return SnapshotReply(snapshot);
 }
 
-Result<HttpReply> GetModel(Context& context, Call&) {
-  const std::int64_t servers = context.service.spec().parameter_servers.replicas;
+Result<HttpReply> GetModel(ParameterService& parameters, Context& context, Call&) {
+  const std::int64_t servers = context.job.spec().parameter_servers.replicas;
   if (servers > 1) {
     return Conflict("the model is spread over " + std::to_string(servers) +
                     " servers: GET /v1/parameters from each and join them by /v1/layout");
   }
-  const auto layout = context.service.Layout();
+  const auto layout = parameters.Layout();
   if (layout == nullptr) return NotFound("there is no model yet");
   ELEPHAS_ASSIGN_OR_RETURN(const Snapshot snapshot,
-                           context.service.Pull(context.service.CurrentIncarnation(), Version(0),
-                                                false, std::chrono::milliseconds(0)));
+                           parameters.Pull(context.job.CurrentIncarnation(), Version(0), false,
+                                           std::chrono::milliseconds(0)));
   HttpReply reply = SnapshotReply(snapshot);
   std::vector<safetensors::TensorInfo> tensors;
   for (const WeightLayout& weight : layout->weights) {
@@ -152,19 +143,23 @@ Result<HttpReply> GetModel(Context& context, Call&) {
 
 }  // namespace
 
-std::span<const Route> ParameterRoutes() {
-  static const std::array kRoutes{
-      Route{"GET", "/v1/layout", GetLayout},
-      Route{"PUT", "/v1/layout", PutLayout, Body::kJson, {}, kLayoutLimits.max_bytes},
+std::vector<Route> ParameterRoutes(ParameterService& parameters) {
+  return {
+      Route{"GET", "/v1/layout", With(parameters, GetLayout)},
+      Route{"PUT",
+            "/v1/layout",
+            With(parameters, PutLayout),
+            Body::kJson,
+            {},
+            kLayoutLimits.max_bytes},
       Route{"GET",
             "/v1/parameters",
-            GetParameters,
+            With(parameters, GetParameters),
             Body::kNone,
             {"minVersion", "wait", "slots", "epoch"}},
-      Route{"PUT", "/v1/parameters", PutParameters, Body::kTensors},
-      Route{"GET", "/v1/model.safetensors", GetModel},
+      Route{"PUT", "/v1/parameters", With(parameters, PutParameters), Body::kTensors},
+      Route{"GET", "/v1/model.safetensors", With(parameters, GetModel)},
   };
-  return kRoutes;
 }
 
 }  // namespace elephas::rest

@@ -17,14 +17,14 @@ std::string KnownMethod(std::string_view method) {
 }  // namespace
 
 void RestMetrics::Begin() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++counts_.in_flight;
 }
 
 void RestMetrics::Count(std::string_view method, std::string_view route, int status,
                         std::uint64_t request_bytes, std::uint64_t reply_bytes,
                         std::chrono::steady_clock::duration time) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   --counts_.in_flight;
   ++counts_.requests[{KnownMethod(method), std::string(route.empty() ? "unknown" : route), status}];
   if (route.empty()) return;  // what a stranger announces is not worth counting
@@ -43,12 +43,12 @@ void RestMetrics::Count(std::string_view method, std::string_view route, int sta
 }
 
 void RestMetrics::CountUpdate(bool applied) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++(applied ? counts_.updates_applied : counts_.updates_duplicate);
 }
 
 RestMetrics::Counts RestMetrics::Read() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return counts_;
 }
 

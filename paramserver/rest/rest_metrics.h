@@ -4,11 +4,11 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <tuple>
 
+#include "common/base/mutex.h"
 #include "common/telemetry/histogram.h"
 
 namespace elephas::rest {
@@ -45,8 +45,8 @@ class RestMetrics {
   [[nodiscard]] Counts Read() const;
 
  private:
-  mutable std::mutex mutex_;
-  Counts counts_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  Counts counts_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 }  // namespace elephas::rest

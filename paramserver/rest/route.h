@@ -1,12 +1,12 @@
 // What the groups of routes share: the table's row, the request's typed parts, and the replies.
-// Only the rest_*.cc files include it.
+// A group of routes takes the role of the job that it speaks to, and sees no other.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +14,13 @@
 #include "common/base/result.h"
 #include "common/http/server.h"
 #include "common/json/bounded_json.h"
-#include "paramserver/job/job_service.h"
+#include "paramserver/job/group_service.h"
+#include "paramserver/job/job_basics.h"
+#include "paramserver/job/parameter_service.h"
+#include "paramserver/job/peer_service.h"
+#include "paramserver/job/update_service.h"
+#include "paramserver/job/watch_service.h"
+#include "paramserver/job/worker_service.h"
 #include "paramserver/rest/handler.h"
 
 namespace elephas::rest {
@@ -27,7 +33,7 @@ inline constexpr std::string_view kIncarnationHeader = "Elephas-Incarnation";
 inline constexpr std::chrono::seconds kLongestWait{60};
 
 struct Context {
-  JobService& service;
+  JobBasics& job;
   const RestOptions& options;
   RestMetrics& metrics;
 };
@@ -43,18 +49,26 @@ struct Route {
   std::string_view method;
   std::string_view path;  // "{…}" stands for one segment
   // An error becomes the reply of its code.
-  Result<HttpReply> (*run)(Context&, Call&);
+  std::function<Result<HttpReply>(Context&, Call&)> run;
   Body body = Body::kNone;
   std::vector<std::string_view> query = {};  // parameters that it takes
   std::uint64_t max_json = 65536;
 };
 
-// The groups; each lives in rest_<group>.cc.
-std::span<const Route> WorkerRoutes();
-std::span<const Route> ParameterRoutes();
-std::span<const Route> UpdateRoutes();
-std::span<const Route> GroupRoutes();
-std::span<const Route> WatchRoutes();
+// A handler that needs `role`, which must outlive the route.
+template <typename Role>
+auto With(Role& role, Result<HttpReply> (*run)(Role&, Context&, Call&)) {
+  return [&role, run](Context& context, Call& call) { return run(role, context, call); };
+}
+
+// The groups; each lives in <group>.cc. The roles must outlive the routes.
+std::vector<Route> WorkerRoutes(WorkerService& workers);
+std::vector<Route> ParameterRoutes(ParameterService& parameters);
+// `parameters`: a push may ask for them in its reply.
+std::vector<Route> UpdateRoutes(UpdateService& updates, ParameterService& parameters);
+std::vector<Route> GroupRoutes(GroupService& group);
+std::vector<Route> PeerRoutes(PeerService& peers);
+std::vector<Route> WatchRoutes(WatchService& watched);
 
 // --- the request's parts: kInvalid names what is wrong ---
 // The incarnation that the request belongs to; nullopt when it names none.

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/http/server.h"
-#include "paramserver/job/job_service.h"
+#include "paramserver/job/parameter_service.h"
 
 namespace elephas::rest {
 

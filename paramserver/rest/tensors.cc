@@ -37,6 +37,11 @@ Status Check(const safetensors::TensorInfo& tensor, const TensorSpec& spec) {
 
 }  // namespace
 
+std::vector<TensorSpec> ModelTensors(std::string_view name, const BodyShape& shape) {
+  return {{.name = name, .shape = {shape.parameters.size()}},
+          {.name = "slots", .shape = {shape.slot_count, shape.slots.size()}, .required = false}};
+}
+
 TensorBody::TensorBody(std::vector<TensorSpec> specs, std::uint64_t max_header)
     : specs_(std::move(specs)), max_header_(max_header) {}
 
@@ -88,14 +93,14 @@ const std::string* TensorBody::Metadata(const std::string& name) const {
   return found == header_.metadata.end() ? nullptr : &found->second;
 }
 
-Status TensorBody::ReadData(HttpRequest& request, JobService& service) {
+Status TensorBody::ReadData(HttpRequest& request, JobBasics& job) {
   // The header lists tensors in the order of their bytes.
   for (const safetensors::TensorInfo& tensor : header_.tensors) {
     const bool matrix = tensor.shape.size() == 2;
     const std::int64_t vectors = matrix ? tensor.shape[0] : 1;
     std::vector<std::shared_ptr<FloatBuffer>> buffers;
     for (std::int64_t i = 0; i < vectors; ++i) {
-      ELEPHAS_ASSIGN_OR_RETURN(auto buffer, service.AcquireBuffer(tensor.shape.back()));
+      ELEPHAS_ASSIGN_OR_RETURN(auto buffer, job.AcquireBuffer(tensor.shape.back()));
       ELEPHAS_RETURN_IF_ERROR(request.ReadBody(std::as_writable_bytes(buffer->floats())));
       buffers.push_back(std::move(buffer));
     }

@@ -15,7 +15,7 @@
 #include "common/base/result.h"
 #include "common/http/server.h"
 #include "common/protocol/safetensors.h"
-#include "paramserver/job/job_service.h"
+#include "paramserver/job/job_basics.h"
 
 namespace elephas::rest {
 
@@ -25,6 +25,9 @@ struct TensorSpec {
   std::vector<std::int64_t> shape;  // [elements], or [vectors, elements]
   bool required = true;
 };
+
+// A vector `name` of this server's range, and "slots", which may be missing.
+std::vector<TensorSpec> ModelTensors(std::string_view name, const BodyShape& shape);
 
 class TensorBody {
  public:
@@ -40,8 +43,8 @@ class TensorBody {
   // After ReadHeader. A value of __metadata__; nullptr when it has none of that name.
   [[nodiscard]] const std::string* Metadata(const std::string& name) const;
 
-  // After ReadHeader. Reads all data into buffers of `service`.
-  Status ReadData(HttpRequest& request, JobService& service);
+  // After ReadHeader. Reads all data into buffers of `job`.
+  Status ReadData(HttpRequest& request, JobBasics& job);
   // After ReadData. One buffer per vector of the tensor; none when it is not in the body.
   std::vector<std::shared_ptr<FloatBuffer>> Take(std::string_view name);
 

@@ -2,7 +2,6 @@
 #include "paramserver/rest/updates.h"
 
 #include <algorithm>
-#include <array>
 
 #include "paramserver/rest/rest_metrics.h"
 #include "paramserver/rest/route.h"
@@ -39,64 +38,58 @@ Result<Wish> ReadWish(const HttpRequest& request) {
 
 // The update counts whatever happens here, and an error reply says so too: its sender may pull, or
 // send the update again.
-HttpReply Reply(JobService& service, const UpdateHeader& header, const UpdateReply& update,
-                const Wish& wish) {
+HttpReply Reply(ParameterService& parameters, const JobBasics& job, const UpdateHeader& header,
+                const UpdateReply& update, const Wish& wish) {
   HttpReply reply;
   std::int64_t version = update.version.value();
   if (!wish.parameters) {
     reply = JsonReply({{"outcome", Word(update.outcome)}, {"version", version}});
-  } else if (const auto snapshot =
-                 service.Pull(header.incarnation, Version(wish.min_version), wish.slots, wish.wait);
+  } else if (const auto snapshot = parameters.Pull(header.incarnation, Version(wish.min_version),
+                                                   wish.slots, wish.wait);
              snapshot.ok()) {
     reply = SnapshotReply(*snapshot);
     version = snapshot->version.value();
   } else {
-    reply = ErrorReply(snapshot.status(), service.CurrentIncarnation());
+    reply = ErrorReply(snapshot.status(), job.CurrentIncarnation());
   }
   reply.headers.emplace_back("Elephas-Version", std::to_string(version));
   reply.headers.emplace_back("Elephas-Outcome", Word(update.outcome));
   return reply;
 }
 
-Result<UpdateReply> Repeated(JobService& service, const UpdateHeader& header,
+Result<UpdateReply> Repeated(ParameterService& parameters, const UpdateHeader& header,
                              HttpRequest& request) {
   ELEPHAS_RETURN_IF_ERROR(SkipBody(request));
   ELEPHAS_ASSIGN_OR_RETURN(
       const Snapshot snapshot,
-      service.Pull(header.incarnation, Version(0), false, std::chrono::milliseconds(0)));
+      parameters.Pull(header.incarnation, Version(0), false, std::chrono::milliseconds(0)));
   return UpdateReply{UpdateOutcome::kDuplicate, snapshot.version};
 }
 
-Result<HttpReply> PostUpdate(Context& context, Call& call) {
-  JobService& service = context.service;
+Result<HttpReply> PostUpdate(UpdateService& updates, ParameterService& parameters, Context& context,
+                             Call& call) {
   HttpRequest& request = call.request;
   ELEPHAS_ASSIGN_OR_RETURN(const Wish wish, ReadWish(request));
-  ELEPHAS_ASSIGN_OR_RETURN(const Range range, service.ParameterRange());
-  ELEPHAS_ASSIGN_OR_RETURN(const Range slot_range, service.SlotRange());
-  const auto layout = service.Layout();
-  if (layout == nullptr) return Conflict("the layout comes first: PUT /v1/layout");
-  const auto slots = static_cast<std::int64_t>(layout->slot_names.size());
-  TensorBody body({{.name = "delta", .shape = {range.size()}},
-                   {.name = "slots", .shape = {slots, slot_range.size()}, .required = false}},
-                  MaxUpdateHeader(service.spec()));
+  ELEPHAS_ASSIGN_OR_RETURN(const BodyShape shape, context.job.Expects());
+  TensorBody body(ModelTensors("delta", shape), MaxUpdateHeader(context.job.spec()));
   if (request.content_length() > body.max_bytes()) {
     return TooLarge(request.content_length(), body.max_bytes());
   }
   ELEPHAS_RETURN_IF_ERROR(body.ReadHeader(request));
   ELEPHAS_ASSIGN_OR_RETURN(const UpdateHeader header, ParseUpdateHeader(body.Metadata("update")));
 
-  ELEPHAS_ASSIGN_OR_RETURN(const UpdateOutcome expected, service.AdmitUpdate(header));
+  ELEPHAS_ASSIGN_OR_RETURN(const UpdateOutcome expected, updates.AdmitUpdate(header));
   if (expected == UpdateOutcome::kDuplicate) {
-    ELEPHAS_ASSIGN_OR_RETURN(const UpdateReply repeated, Repeated(service, header, request));
+    ELEPHAS_ASSIGN_OR_RETURN(const UpdateReply repeated, Repeated(parameters, header, request));
     context.metrics.CountUpdate(/*applied=*/false);
-    return Reply(service, header, repeated, wish);
+    return Reply(parameters, context.job, header, repeated, wish);
   }
-  ELEPHAS_RETURN_IF_ERROR(body.ReadData(request, service));
+  ELEPHAS_RETURN_IF_ERROR(body.ReadData(request, context.job));
   ELEPHAS_ASSIGN_OR_RETURN(
       const UpdateReply update,
-      service.ApplyUpdate(header, body.Take("delta").front(), body.Take("slots")));
+      updates.ApplyUpdate(header, body.Take("delta").front(), body.Take("slots")));
   context.metrics.CountUpdate(update.outcome == UpdateOutcome::kApplied);
-  return Reply(service, header, update, wish);
+  return Reply(parameters, context.job, header, update, wish);
 }
 
 }  // namespace
@@ -117,15 +110,16 @@ Result<UpdateHeader> ParseUpdateHeader(const std::string* text) {
   return UpdateHeaderFromJson(*json);
 }
 
-std::span<const Route> UpdateRoutes() {
-  static const std::array kRoutes{
+std::vector<Route> UpdateRoutes(UpdateService& updates, ParameterService& parameters) {
+  return {
       Route{"POST",
             "/v1/updates",
-            PostUpdate,
+            [&updates, &parameters](Context& context, Call& call) {
+              return PostUpdate(updates, parameters, context, call);
+            },
             Body::kTensors,
             {"return", "minVersion", "wait", "slots"}},
   };
-  return kRoutes;
 }
 
 }  // namespace elephas::rest

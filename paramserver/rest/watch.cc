@@ -1,6 +1,4 @@
-// For those who watch: probes, metrics, status and history.
-#include <array>
-
+// For those who watch: probes, metrics, the job, its status and history.
 #include "paramserver/rest/rest_metrics.h"
 #include "paramserver/rest/route.h"
 #include "paramserver/rest/server_metrics.h"
@@ -23,18 +21,17 @@ Result<HttpReply> Page(Context&, Call&) {
   return reply;
 }
 
-Result<HttpReply> Ready(Context& context, Call&) {
-  if (!context.service.Ready()) return Unavailable("the parameter servers do not agree yet");
+Result<HttpReply> Ready(WatchService& watched, Context&, Call&) {
+  if (!watched.Ready()) return Unavailable("the parameter servers do not agree yet");
   return JsonReply({{"status", "ready"}});
 }
 
-Result<HttpReply> Metrics(Context& context, Call&) {
+Result<HttpReply> Metrics(WatchService& watched, Context& context, Call&) {
   HttpReply reply;
   reply.content_type = kMetricsContentType;
-  const ServerIdentity server{context.service.spec(), context.options.uid,
+  const ServerIdentity server{context.job.spec(), context.options.uid,
                               context.options.server_index};
-  reply.body = ServerMetricsText(server, context.service.Ready(), context.service.Sample(),
-                                 context.metrics.Read());
+  reply.body = ServerMetricsText(server, watched.Ready(), watched.Sample(), context.metrics.Read());
   return reply;
 }
 
@@ -62,32 +59,41 @@ void MakeBrief(nlohmann::json& status) {
   status["workers"] = Contributors(status["workers"]);
 }
 
-Result<HttpReply> GetStatus(Context& context, Call& call) {
+Result<HttpReply> GetStatus(WatchService& watched, Context&, Call& call) {
   const auto brief = call.request.query("brief");
   if (brief && *brief != "true" && *brief != "false") {
     return Invalid("'brief' must be true or false");
   }
-  nlohmann::json status = context.service.StatusJson();
+  nlohmann::json status = watched.StatusJson();
   if (brief == "true") MakeBrief(status);
   return JsonReply(status);
 }
 
-Result<HttpReply> GetHistory(Context& context, Call&) {
-  return JsonReply(context.service.HistoryJson());
+Result<HttpReply> GetHistory(WatchService& watched, Context&, Call&) {
+  return JsonReply(watched.HistoryJson());
+}
+
+Result<HttpReply> GetJob(WatchService& watched, Context& context, Call&) {
+  const nlohmann::json status = watched.StatusJson();
+  return JsonReply({{"uid", status.value("uid", context.options.uid)},
+                    {"server", context.options.server_index},
+                    {"servers", context.job.spec().parameter_servers.replicas},
+                    {"incarnation", context.job.CurrentIncarnation().value()},
+                    {"manifest", context.options.manifest}});
 }
 
 }  // namespace
 
-std::span<const Route> WatchRoutes() {
-  static const std::array kRoutes{
+std::vector<Route> WatchRoutes(WatchService& watched) {
+  return {
       Route{"GET", "/", Page},
       Route{"GET", "/healthz", Health},
-      Route{"GET", "/readyz", Ready},
-      Route{"GET", "/metrics", Metrics},
-      Route{"GET", "/v1/status", GetStatus, Body::kNone, {"brief"}},
-      Route{"GET", "/v1/history", GetHistory},
+      Route{"GET", "/readyz", With(watched, Ready)},
+      Route{"GET", "/metrics", With(watched, Metrics)},
+      Route{"GET", "/v1/job", With(watched, GetJob)},
+      Route{"GET", "/v1/status", With(watched, GetStatus), Body::kNone, {"brief"}},
+      Route{"GET", "/v1/history", With(watched, GetHistory)},
   };
-  return kRoutes;
 }
 
 }  // namespace elephas::rest

@@ -1,6 +1,5 @@
-// Workers, leases and peers: who takes part and who does what.
+// Workers and leases: who takes part and who does what.
 #include <algorithm>
-#include <array>
 
 #include "common/base/log.h"
 #include "common/json/reader.h"
@@ -12,16 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-Result<HttpReply> GetJob(Context& context, Call&) {
-  const json status = context.service.StatusJson();
-  return JsonReply({{"uid", status.value("uid", context.options.uid)},
-                    {"server", context.options.server_index},
-                    {"servers", context.service.spec().parameter_servers.replicas},
-                    {"incarnation", context.service.CurrentIncarnation().value()},
-                    {"manifest", context.options.manifest}});
-}
-
-Result<HttpReply> Join(Context& context, Call& call) {
+Result<HttpReply> Join(WorkerService& workers, Context&, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
   JsonReader reader(body, "join");
   const std::string name = reader.String("name");
@@ -30,8 +20,8 @@ Result<HttpReply> Join(Context& context, Call& call) {
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   ELEPHAS_RETURN_IF_ERROR(CheckName(name));
   if (!collective.empty()) ELEPHAS_RETURN_IF_ERROR(CheckName(collective).Annotate("'collective'"));
-  ELEPHAS_ASSIGN_OR_RETURN(const JoinReply joined, context.service.Join(name));
-  ELEPHAS_RETURN_IF_ERROR(context.service.OfferCollective(name, collective, why_none));
+  ELEPHAS_ASSIGN_OR_RETURN(const JoinReply joined, workers.Join(name));
+  ELEPHAS_RETURN_IF_ERROR(workers.OfferCollective(name, collective, why_none));
   LogInfo("worker joined",
           {{"worker", joined.worker}, {"incarnation", joined.incarnation.value()}});
   return JsonReply({{"worker", joined.worker},
@@ -43,16 +33,16 @@ Result<HttpReply> Join(Context& context, Call& call) {
                     {"over", joined.over}});
 }
 
-Result<HttpReply> Heartbeat(Context& context, Call& call) {
+Result<HttpReply> Heartbeat(WorkerService& workers, Context&, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
   ELEPHAS_RETURN_IF_ERROR(CheckName(call.path_values[0]));
-  ELEPHAS_RETURN_IF_ERROR(context.service.Heartbeat(call.path_values[0], incarnation));
+  ELEPHAS_RETURN_IF_ERROR(workers.Heartbeat(call.path_values[0], incarnation));
   return NoContent();
 }
 
-Result<HttpReply> Leave(Context& context, Call& call) {
+Result<HttpReply> Leave(WorkerService& workers, Context&, Call& call) {
   ELEPHAS_RETURN_IF_ERROR(CheckName(call.path_values[0]));
-  ELEPHAS_RETURN_IF_ERROR(context.service.Leave(call.path_values[0]));
+  ELEPHAS_RETURN_IF_ERROR(workers.Leave(call.path_values[0]));
   LogInfo("worker left", {{"worker", call.path_values[0]}});
   return NoContent();
 }
@@ -68,7 +58,7 @@ Status CheckReason(std::string_view reason) {
   return OkStatus();
 }
 
-Result<HttpReply> Fail(Context& context, Call& call) {
+Result<HttpReply> Fail(WorkerService& workers, Context&, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
   JsonReader reader(body, "failure");
   const std::string worker = reader.String("worker");
@@ -77,11 +67,11 @@ Result<HttpReply> Fail(Context& context, Call& call) {
   ELEPHAS_RETURN_IF_ERROR(reader.Finish());
   ELEPHAS_RETURN_IF_ERROR(CheckName(worker));
   ELEPHAS_RETURN_IF_ERROR(CheckReason(reason));
-  ELEPHAS_RETURN_IF_ERROR(context.service.Fail(worker, reason, message));
+  ELEPHAS_RETURN_IF_ERROR(workers.Fail(worker, reason, message));
   return NoContent();
 }
 
-Result<HttpReply> AcquireLease(Context& context, Call& call) {
+Result<HttpReply> AcquireLease(WorkerService& workers, Context&, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
   JsonReader reader(body, "lease");
@@ -92,7 +82,7 @@ Result<HttpReply> AcquireLease(Context& context, Call& call) {
   ELEPHAS_RETURN_IF_ERROR(CheckName(worker));
   ELEPHAS_ASSIGN_OR_RETURN(const auto wait, WaitFromSeconds(seconds));
   ELEPHAS_ASSIGN_OR_RETURN(const LeaseReply reply,
-                           context.service.AcquireLease(worker, incarnation, wait, prefetch));
+                           workers.AcquireLease(worker, incarnation, wait, prefetch));
   switch (reply.state) {
     case LeaseReply::State::kLeased:
       return JsonReply({{"state", "leased"}, {"lease", ToJson(*reply.lease)}});
@@ -119,7 +109,7 @@ Result<std::vector<std::string>> StringsFrom(const json& array, std::string_view
   return strings;
 }
 
-Result<HttpReply> FinishTask(Context& context, Call& call) {
+Result<HttpReply> FinishTask(WorkerService& workers, Context&, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const Incarnation incarnation, RequiredIncarnation(call.request));
   ELEPHAS_ASSIGN_OR_RETURN(const std::int64_t lease, PathNumber(call.path_values[0], "lease"));
   ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
@@ -138,74 +128,27 @@ Result<HttpReply> FinishTask(Context& context, Call& call) {
   ELEPHAS_ASSIGN_OR_RETURN(const auto outputs, StringsFrom(outputs_json, "outputs"));
   ELEPHAS_ASSIGN_OR_RETURN(
       const UpdateOutcome outcome,
-      context.service.FinishTask(LeaseId(lease), incarnation, task, examples, metrics, outputs));
+      workers.FinishTask(LeaseId(lease), incarnation, task, examples, metrics, outputs));
   return JsonReply({{"outcome", Word(outcome)}});
-}
-
-Status CheckUrl(std::string_view url) {
-  constexpr std::string_view kScheme = "http://";
-  constexpr std::string_view kAllowed =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-";
-  const std::string_view authority = url.substr(std::min(url.size(), kScheme.size()));
-  if (!url.starts_with(kScheme) || authority.empty() || authority.size() > 255 ||
-      authority.find_first_not_of(kAllowed) != std::string_view::npos) {
-    return Invalid("'url' must be http://host:port");
-  }
-  return OkStatus();
-}
-
-Result<HttpReply> RegisterPeer(Context& context, Call& call) {
-  ELEPHAS_ASSIGN_OR_RETURN(const json body, ReadJson(call.request));
-  JsonReader reader(body, "peer");
-  const std::int64_t index = reader.Int("index", 0, kMaxCount);
-  const std::string boot = reader.String("boot");
-  const std::string url = reader.String("url");
-  const Incarnation newest(body.contains("newest") ? reader.Int("newest", 0, kMaxCount) : 0);
-  const std::string run = body.contains("run") ? reader.String("run") : "";
-  const Incarnation incarnation(reader.Int("incarnation", 0, kMaxCount));
-  const json& cuts_json = reader.Any("cuts");
-  ELEPHAS_RETURN_IF_ERROR(reader.Finish());
-  const std::int64_t servers = context.service.spec().parameter_servers.replicas;
-  if (index < 1 || index >= servers) {
-    return NotFound("there is no server " + std::to_string(index) + " that registers: of " +
-                    std::to_string(servers) + " servers, 0 does not");
-  }
-  ELEPHAS_RETURN_IF_ERROR(CheckName(boot).Annotate("'boot'"));
-  if (!run.empty()) ELEPHAS_RETURN_IF_ERROR(CheckName(run).Annotate("'run'"));
-  ELEPHAS_RETURN_IF_ERROR(CheckUrl(url));
-  if (!cuts_json.is_array()) return Invalid("'cuts' must be an array of whole numbers");
-  std::vector<std::int64_t> cuts;
-  for (const json& cut : cuts_json) {
-    if (!cut.is_number_integer() || cut < 1 || cut > kMaxCount) {
-      return Invalid("'cuts' must be an array of whole numbers from 1");
-    }
-    cuts.push_back(cut.get<std::int64_t>());
-  }
-  ELEPHAS_ASSIGN_OR_RETURN(
-      const JobService::PeerReply peer,
-      context.service.RegisterPeer(index, {boot, url, incarnation, std::move(cuts), newest, run}));
-  return JsonReply({{"incarnation", peer.incarnation.value()},
-                    {"cut", peer.cut},
-                    {"seed", peer.seed},
-                    {"uid", peer.uid}});
 }
 
 }  // namespace
 
-std::span<const Route> WorkerRoutes() {
-  // An epoch-by-epoch metrics list of a long `fit` job, or a peer's list of cuts, may be long.
-  constexpr std::uint64_t kMegabyte = 1 << 20;
-  static const std::array kRoutes{
-      Route{"GET", "/v1/job", GetJob},
-      Route{"POST", "/v1/workers", Join, Body::kJson},
-      Route{"PUT", "/v1/workers/{worker}/heartbeat", Heartbeat},
-      Route{"DELETE", "/v1/workers/{worker}", Leave},
-      Route{"POST", "/v1/failure", Fail, Body::kJson},
-      Route{"POST", "/v1/leases", AcquireLease, Body::kJson},
-      Route{"POST", "/v1/leases/{lease}/finish", FinishTask, Body::kJson, {}, kMegabyte},
-      Route{"POST", "/v1/peers", RegisterPeer, Body::kJson, {}, kMegabyte},
+std::vector<Route> WorkerRoutes(WorkerService& workers) {
+  constexpr std::uint64_t kMegabyte = 1 << 20;  // a long `fit` job's metrics of every epoch
+  return {
+      Route{"POST", "/v1/workers", With(workers, Join), Body::kJson},
+      Route{"PUT", "/v1/workers/{worker}/heartbeat", With(workers, Heartbeat)},
+      Route{"DELETE", "/v1/workers/{worker}", With(workers, Leave)},
+      Route{"POST", "/v1/failure", With(workers, Fail), Body::kJson},
+      Route{"POST", "/v1/leases", With(workers, AcquireLease), Body::kJson},
+      Route{"POST",
+            "/v1/leases/{lease}/finish",
+            With(workers, FinishTask),
+            Body::kJson,
+            {},
+            kMegabyte},
   };
-  return kRoutes;
 }
 
 }  // namespace elephas::rest

@@ -4,8 +4,9 @@
 
 #include <cstdlib>
 #include <map>
-#include <mutex>
 #include <vector>
+
+#include "common/base/mutex.h"
 
 namespace elephas {
 
@@ -38,8 +39,9 @@ Memory Allocate(std::int64_t elements) {
 }  // namespace
 
 struct BufferPool::State {
-  std::mutex mutex;
-  std::map<std::int64_t, std::vector<Memory>> free;  // by number of elements
+  Mutex mutex;
+  // By number of elements.
+  std::map<std::int64_t, std::vector<Memory>> free ELEPHAS_GUARDED_BY(mutex);
 };
 
 namespace {
@@ -53,7 +55,7 @@ class PooledBuffer final : public FloatBuffer {
   PooledBuffer& operator=(const PooledBuffer&) = delete;
   ~PooledBuffer() override {
     if (const std::shared_ptr<State> pool = pool_.lock()) {
-      const std::lock_guard lock(pool->mutex);
+      const MutexLock lock(pool->mutex);
       auto& kept = pool->free[elements_];
       if (kept.size() < kKeptPerSize) kept.push_back(std::move(memory_));
     }
@@ -78,7 +80,7 @@ BufferPool::BufferPool() : state_(std::make_shared<State>()) {}
 std::shared_ptr<FloatBuffer> BufferPool::Acquire(std::int64_t elements) {
   Memory memory;
   {
-    const std::lock_guard lock(state_->mutex);
+    const MutexLock lock(state_->mutex);
     const auto it = state_->free.find(elements);
     if (it != state_->free.end() && !it->second.empty()) {
       memory = std::move(it->second.back());

@@ -87,13 +87,11 @@ class FakeJobService : public JobService {
                     std::to_string(given_layout.total_elements));
     return answer;
   }
-  Result<Range> ParameterRange() const override {
+  [[nodiscard]] Result<BodyShape> Expects() const override {
     if (layout == nullptr) return Conflict("no layout");
-    return Range{0, layout->total_elements};
-  }
-  Result<Range> SlotRange() const override {
-    if (layout == nullptr) return Conflict("no layout");
-    return Range{0, layout->trainable_elements};
+    return BodyShape{{0, layout->total_elements},
+                     {0, layout->trainable_elements},
+                     static_cast<std::int64_t>(layout->slot_names.size())};
   }
   Result<std::shared_ptr<FloatBuffer>> AcquireBuffer(std::int64_t elements) override {
     acquired += elements;

@@ -151,14 +151,14 @@ std::string SimulatedCluster::FolderOf(std::int64_t index) const {
 }
 
 std::shared_ptr<JobService> SimulatedCluster::Server(std::int64_t index) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return processes_[Index(index)].service;
 }
 
 void SimulatedCluster::Kill(std::int64_t index) {
   std::shared_ptr<JobService> service;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     service = std::exchange(processes_[Index(index)].service, nullptr);
   }
   if (!service) return;
@@ -175,7 +175,7 @@ void SimulatedCluster::Boot(std::int64_t index) {
   std::shared_ptr<JobService> service =
       JobService::Create(SpecOf(scenario_), options, clock_).value();
   service->SetOwnUrl("http://server-" + std::to_string(index));
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   processes_[Index(index)] = {std::move(service), "boot-" + std::to_string(++boots_)};
 }
 
@@ -184,7 +184,7 @@ void SimulatedCluster::TalkToServer0(std::int64_t index) {
   std::shared_ptr<JobService> server0;
   std::string boot;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     service = processes_[Index(index)].service;
     boot = processes_[Index(index)].boot;
     server0 = processes_[0].service;
@@ -208,12 +208,12 @@ void SimulatedCluster::LoseNewestCheckpoint(std::int64_t index) {
 }
 
 void SimulatedCluster::Finalized(ModelState state) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   result_ = std::move(state);
 }
 
 std::optional<ModelState> SimulatedCluster::result() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return result_;
 }
 
@@ -274,7 +274,8 @@ Range SimulatedWorker::RangeOf(std::int64_t server) const {
 Status SimulatedWorker::Initialise(std::int64_t server) {
   return At(server, [&](JobService& service) -> Status {
     ELEPHAS_RETURN_IF_ERROR(service.SetLayout(incarnation_, cluster_.layout()));
-    ELEPHAS_ASSIGN_OR_RETURN(const Range range, service.ParameterRange());
+    ELEPHAS_ASSIGN_OR_RETURN(const BodyShape shape, service.Expects());
+    const Range range = shape.parameters;
     if (range != RangeOf(server)) return Internal("the server has another range");
     ELEPHAS_ASSIGN_OR_RETURN(const auto buffer, service.AcquireBuffer(range.size()));
     const ModelState initial = cluster_.InitialState();

@@ -12,13 +12,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/base/mutex.h"
 #include "common/base/random.h"
 #include "paramserver/job/job_service.h"
 
@@ -92,10 +92,10 @@ class SimulatedCluster {
   const std::string folder_;
   ModelLayout layout_;
 
-  std::mutex mutex_;
-  std::vector<Process> processes_;    // guarded by mutex_
-  std::int64_t boots_ = 0;            // guarded by mutex_
-  std::optional<ModelState> result_;  // guarded by mutex_
+  Mutex mutex_;
+  std::vector<Process> processes_ ELEPHAS_GUARDED_BY(mutex_);
+  std::int64_t boots_ ELEPHAS_GUARDED_BY(mutex_) = 0;
+  std::optional<ModelState> result_ ELEPHAS_GUARDED_BY(mutex_);
 };
 
 // A function that pauses at every `co_yield`. Destroying it in a pause is a crash.
