@@ -1,6 +1,6 @@
 // Checkpoints: one safetensors file per server and cut.
 //
-//   folder      <spec.checkpoint.uri>/<uid>/; names: checkpoint_listing.h
+//   folder      <spec.checkpoint.uri>/<uid>/; names: checkpoint/listing.h
 //   tensors     "parameters" F32 [range], "slot/<name>" F32 [trainable part of the range]; the same
 //               with "epoch/<epoch>/" before it for the model of an earlier epoch that is kept
 //   metadata    format, uid, cut, version, iterations, incarnation, seed, layout, plan, ledger,
