@@ -24,7 +24,7 @@ ctest --test-dir "$all" --output-on-failure --no-tests=error \
 grep -a -hoE -m 1 'end-to-end tests skipped: [^]]+' "$all/Testing/Temporary/LastTest.log" || true
 # The cases that failed once more, short: their output above is long, and ctest names a pytest folder only as a whole.
 if ((status != 0)); then
-  grep -a -ohE '^(FAILED|ERROR) tests/.{1,300}' "$all/ctest.log" | head -n 20 || true
+  grep -a -ohE '^(FAILED|ERROR) [./]*tests/.{1,300}' "$all/ctest.log" | head -n 20 || true
 fi
 grep -a -E '^[0-9]+% tests passed' "$all/ctest.log" || true
 exit "$status"
