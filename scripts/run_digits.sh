@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Of the compilers, from nothing; docs/development.md says how it was measured.
-cpu_minutes=13
+cpu_minutes=9
 if [[ ! -x build/bin/elephas-worker ]]; then
   cores="${ELEPHAS_BUILD_JOBS:-$(nproc)}"
   echo "The first time this installs what is missing, compiles for about $(((cpu_minutes + cores - 1) / cores)) min" \
